@@ -1,0 +1,279 @@
+//! What both sides share, and the application side's handles.
+
+use crate::doorbell::Doorbell;
+use crate::free_ring::FreeRing;
+use crate::lane::{Lane, LaneShared};
+use crate::mailbox::{Inbox, Look, Mailbox};
+use crate::ready::ReadyList;
+use crate::returns::Returns;
+use crate::segments::{Chain, SegmentTable};
+use crate::slab::Slab;
+use crate::sync::{Arc, Mutex, Parker, Unparker, lock, park, parker};
+use crate::{ClaimError, EngineConfig, Ring, SlabError};
+use std::time::Duration;
+
+/// The state that producer ends and the I/O side share.
+pub(crate) struct Shared {
+    pub(crate) slab: Slab,
+    pub(crate) table: SegmentTable,
+    /// Segments recycled lately: taken first, so that the working set stays small.
+    pub(crate) hot: FreeRing,
+    /// The rest of the slab.
+    pub(crate) reserve: FreeRing,
+    pub(crate) ready: ReadyList,
+    pub(crate) returns: Returns,
+    pub(crate) inbox: Inbox,
+    pub(crate) doorbell: Doorbell,
+    pub(crate) lanes: Mutex<Registry>,
+    due_bytes: u64,
+    total: usize,
+}
+
+/// All lanes, by number.
+pub(crate) struct Registry {
+    pub(crate) lanes: Vec<Option<Arc<LaneShared>>>,
+    pub(crate) vacant: Vec<u32>,
+    pub(crate) closed: bool,
+}
+
+impl Shared {
+    pub(crate) fn new(config: &EngineConfig, bell: std::sync::Arc<dyn Ring>) -> Result<Shared, SlabError> {
+        if !config.segment_size.is_power_of_two() || config.segment_size > 1 << 30 {
+            return Err(SlabError::SegmentSize { segment_size: config.segment_size });
+        }
+        let total = config.memory / config.segment_size;
+        if total == 0 {
+            return Err(SlabError::Empty);
+        }
+        if total >= u32::MAX as usize {
+            return Err(SlabError::TooManySegments { segments: total });
+        }
+        let slab = Slab::map(total, config.segment_size.trailing_zeros())?;
+        let shared = Shared {
+            slab,
+            table: SegmentTable::new(total),
+            hot: FreeRing::new(total),
+            reserve: FreeRing::new(total),
+            ready: ReadyList::new(),
+            returns: Returns::new(),
+            inbox: Inbox::new(),
+            doorbell: Doorbell::new(bell),
+            lanes: Mutex::new(Registry { lanes: Vec::new(), vacant: Vec::new(), closed: false }),
+            due_bytes: u64::from(config.due_bytes),
+            total,
+        };
+        let all: Vec<u32> = (0..total as u32).collect();
+        shared.reserve.put(&all);
+        Ok(shared)
+    }
+
+    pub(crate) fn total(&self) -> usize {
+        self.total
+    }
+
+    /// Segments that a claim of `len` bytes takes at most.
+    pub(crate) fn segments_for(&self, len: usize) -> u32 {
+        len.div_ceil(self.slab.view().segment_size() as usize).min(u32::MAX as usize) as u32
+    }
+
+    pub(crate) fn largest_claim(&self) -> usize {
+        self.total * self.slab.view().segment_size() as usize
+    }
+
+    /// `wanted` segments, from the grant or from what is free; `most` is what a waiter should ask for.
+    pub(crate) fn supply(&self, wanted: u32, most: u32, grant: Option<Grant>) -> Result<Chain, ClaimError> {
+        if let Some(grant) = grant {
+            return grant.split(wanted).ok_or(ClaimError::Full { segments: most });
+        }
+        if wanted == 0 {
+            return Ok(Chain::EMPTY);
+        }
+        // No newcomer takes memory while an older sender waits for it.
+        if self.inbox.waiting() > 0 && !cfg!(mutant = "newcomer_overtakes") {
+            return Err(ClaimError::Full { segments: most });
+        }
+        self.hot
+            .take(wanted, &self.table)
+            .or_else(|| self.reserve.take(wanted, &self.table))
+            .ok_or(ClaimError::Full { segments: most })
+    }
+
+    /// Segments that were taken and not used.
+    pub(crate) fn give_back(&self, chain: Chain) {
+        if cfg!(mutant = "abort_leaks") {
+            return;
+        }
+        self.returns.put(chain, &self.table);
+        self.doorbell.memory_wanted();
+    }
+
+    /// A lane holds `bytes` untaken bytes: enough for a batch?
+    #[inline]
+    pub(crate) fn look_at_due(&self, bytes: u64) {
+        if bytes >= self.due_bytes {
+            self.doorbell.lane_due();
+        }
+    }
+}
+
+/// Segments that a sender waited for. Dropped, they go back.
+#[must_use = "a grant that is not used goes back"]
+pub struct Grant {
+    chain: Chain,
+    engine: Arc<Shared>,
+}
+
+impl Grant {
+    /// The first `count` segments; the rest goes back. None if there are fewer.
+    fn split(mut self, count: u32) -> Option<Chain> {
+        let chain = self.chain;
+        if chain.count < count {
+            return None; // drop gives all of it back
+        }
+        if count == 0 {
+            return Some(Chain::EMPTY);
+        }
+        let mut last = chain.first;
+        for _ in 1..count {
+            last = self.engine.table.next(last);
+        }
+        self.chain = Chain { first: self.engine.table.next(last), count: chain.count - count };
+        Some(Chain { first: chain.first, count })
+    }
+}
+
+impl Drop for Grant {
+    fn drop(&mut self) {
+        if self.chain.count > 0 {
+            self.engine.give_back(self.chain);
+        }
+    }
+}
+
+/// The application side of an engine: makes a [`ProducerEnd`] for each sending thread.
+#[derive(Clone)]
+pub struct Engine {
+    shared: Arc<Shared>,
+}
+
+impl Engine {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Engine { shared }
+    }
+
+    /// A new producer end, with a mailbox of its own.
+    pub fn producer_end(&self) -> ProducerEnd {
+        let (parker, waker) = parker();
+        ProducerEnd { mailbox: Arc::new(Mailbox::new(waker.clone())), parker, waker, shared: self.shared.clone() }
+    }
+
+    /// Wakes the I/O thread whatever it is doing.
+    pub fn nudge(&self) {
+        self.shared.doorbell.always();
+    }
+
+    /// Free bytes; a snapshot that may be stale.
+    pub fn available_bytes(&self) -> usize {
+        (self.shared.hot.len() + self.shared.reserve.len()) * self.shared.slab.view().segment_size() as usize
+    }
+
+    /// All bytes of the slab.
+    pub fn total_bytes(&self) -> usize {
+        self.shared.largest_claim()
+    }
+
+    /// Senders that wait for memory now.
+    pub fn waiting_senders(&self) -> usize {
+        self.shared.inbox.waiting() as usize
+    }
+
+    /// The size of a segment in bytes: the granularity of the slab.
+    pub fn segment_size(&self) -> usize {
+        self.shared.slab.view().segment_size() as usize
+    }
+}
+
+/// One sending thread's side: makes its lanes, and waits for memory on its behalf.
+pub struct ProducerEnd {
+    shared: Arc<Shared>,
+    mailbox: Arc<Mailbox>,
+    parker: Parker,
+    waker: Unparker,
+}
+
+impl ProducerEnd {
+    /// A new lane. `tag` is opaque; the I/O side sees it.
+    ///
+    /// # Errors
+    /// [`ClaimError::Closed`].
+    pub fn lane(&self, tag: u64) -> Result<Lane, ClaimError> {
+        let mut registry = lock(&self.shared.lanes);
+        if registry.closed {
+            return Err(ClaimError::Closed);
+        }
+        let index = match registry.vacant.pop() {
+            Some(index) => index,
+            None => {
+                registry.lanes.push(None);
+                registry.lanes.len() as u32 - 1
+            }
+        };
+        let lane = Arc::new(LaneShared::new(index, tag));
+        registry.lanes[index as usize] = Some(lane.clone());
+        Ok(Lane::new(lane, self.shared.clone()))
+    }
+
+    /// Queues for `segments` segments ([`ClaimError::Full`] says how many). Follow with [`ProducerEnd::poll_wait`]
+    /// until it answers, or [`ProducerEnd::cancel_wait`].
+    ///
+    /// # Errors
+    /// [`ClaimError::Closed`]; [`ClaimError::NeverFits`] if the slab has fewer.
+    pub fn begin_wait(&mut self, segments: u32) -> Result<(), ClaimError> {
+        if segments as usize > self.shared.total() {
+            return Err(ClaimError::NeverFits { limit: self.shared.largest_claim() });
+        }
+        if !self.shared.inbox.enter(&self.mailbox, segments) {
+            return Err(ClaimError::Closed);
+        }
+        self.shared.doorbell.memory_wanted();
+        Ok(())
+    }
+
+    /// Looks for the grant. `None`: still waiting.
+    ///
+    /// # Errors
+    /// [`ClaimError::Closed`]: the wait is over without a grant.
+    pub fn poll_wait(&mut self) -> Result<Option<Grant>, ClaimError> {
+        match self.mailbox.look() {
+            Look::Waiting => Ok(None),
+            Look::Granted(chain) => Ok(Some(Grant { chain, engine: self.shared.clone() })),
+            Look::Closed => Err(ClaimError::Closed),
+        }
+    }
+
+    /// The deadline of a wait. A grant that came first is returned and counts.
+    pub fn cancel_wait(&mut self) -> Option<Grant> {
+        if self.mailbox.cancel() {
+            self.shared.inbox.leave();
+            // The old mailbox stays in the I/O side's queue until it is met there; the next wait begins at the end.
+            self.mailbox = Arc::new(Mailbox::new(self.waker.clone()));
+            // Whoever waits behind us must not wait for us: the next in line may fit now.
+            self.shared.doorbell.memory_wanted();
+            return None;
+        }
+        self.poll_wait().ok().flatten()
+    }
+
+    /// Sleeps until the mailbox may have changed, or for `timeout`. May wake early.
+    pub fn park(&self, timeout: Option<Duration>) {
+        park(&self.parker, timeout);
+    }
+}
+
+impl Drop for ProducerEnd {
+    fn drop(&mut self) {
+        if self.mailbox.is_waiting() {
+            drop(self.cancel_wait());
+        }
+    }
+}

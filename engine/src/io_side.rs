@@ -1,0 +1,431 @@
+//! The single consumer of all lanes: sees what was published, takes it, and gives the memory back.
+
+use crate::doorbell::Sleep;
+use crate::engine::Shared;
+use crate::lane::{ACTIVE, CLOSED, DEAD, DEAD_FINAL, LaneShared, RETIRED, RETIRING};
+use crate::memory::Memory;
+use crate::position::Position;
+use crate::ready::END;
+use crate::run::Run;
+use crate::segments::NIL;
+use crate::sync::{Arc, heavy_barrier, lock};
+use std::sync::atomic::Ordering::Relaxed;
+
+/// The number of a lane: dense, reused after [`IoSide::forget`].
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct LaneId(pub(crate) u32);
+
+impl LaneId {
+    /// As an index into a table of lanes.
+    #[inline]
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// The I/O thread's end of an engine. One exists per engine; dropping it closes the engine.
+pub struct IoSide {
+    shared: Arc<Shared>,
+    /// By lane number. A lane appears when it is first collected.
+    lanes: Vec<Option<Reader>>,
+    memory: Memory,
+    closed: bool,
+    finished: bool,
+}
+
+/// The I/O side's view of one lane.
+struct Reader {
+    shared: Arc<LaneShared>,
+    /// Segment of the first untaken byte, or NIL: the next one is `shared.first()`.
+    segment: u32,
+    /// Everything before was taken.
+    position: Position,
+    /// Last observed; may be stale, never ahead.
+    committed: Position,
+    /// Handed out by `collect_ready` and not retired since.
+    active: bool,
+}
+
+impl IoSide {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        IoSide { memory: Memory::new(&shared), shared, lanes: Vec::new(), closed: false, finished: false }
+    }
+
+    fn reader(&mut self, index: u32) -> &mut Reader {
+        let at = index as usize;
+        if self.lanes.len() <= at {
+            self.lanes.resize_with(at + 1, || None);
+        }
+        self.lanes[at].get_or_insert_with(|| {
+            let shared = lock(&self.shared.lanes).lanes[at].clone().expect("a listed lane is registered");
+            Reader { shared, segment: NIL, position: Position::START, committed: Position::START, active: false }
+        })
+    }
+
+    fn known(&mut self, lane: LaneId) -> &mut Reader {
+        self.lanes[lane.index()].as_mut().expect("a lane is used between collect_ready and forget")
+    }
+
+    /// The start of a turn: lanes that came to life since the last call are appended to `ready`, oldest first. Each is
+    /// listed once and stays the caller's to watch until it is retired.
+    pub fn collect_ready(&mut self, ready: &mut Vec<LaneId>) {
+        self.memory.collect_returns(&self.shared);
+        let Some(mut index) = self.shared.ready.take_all() else { return };
+        let from = ready.len();
+        while index != END {
+            let reader = self.reader(index);
+            let next = reader.shared.next_ready.load(Relaxed);
+            if !std::mem::replace(&mut reader.active, true) {
+                ready.push(LaneId(index));
+            }
+            index = next;
+        }
+        ready[from..].reverse();
+    }
+
+    /// What the lane's maker tagged it with.
+    ///
+    /// # Panics
+    /// As all calls with a lane: if it was never collected, or was forgotten.
+    pub fn lane_tag(&self, lane: LaneId) -> u64 {
+        self.lanes[lane.index()].as_ref().expect("a lane is used between collect_ready and forget").shared.tag
+    }
+
+    /// Looks how much is published and not taken, in bytes (a segment's unused end may be counted; zero is exact).
+    /// One load. What it saw is what [`IoSide::take`] works on.
+    #[inline]
+    pub fn observe(&mut self, lane: LaneId) -> usize {
+        let shift = self.shared.slab.view().shift();
+        let finished = self.finished;
+        let reader = self.known(lane);
+        if !finished {
+            reader.committed = reader.shared.observe();
+        }
+        reader.position.distance(reader.committed, shift) as usize
+    }
+
+    /// The window tag of the first untaken byte, as of the last [`IoSide::observe`].
+    pub fn peek_window(&mut self, lane: LaneId) -> Option<i64> {
+        self.step(lane).then(|| {
+            let segment = self.known(lane).segment;
+            self.shared.table.window(segment)
+        })
+    }
+
+    /// Moves past segments that are read to their end. False: nothing untaken.
+    fn step(&mut self, lane: LaneId) -> bool {
+        let shift = self.shared.slab.view().shift();
+        let reader = self.lanes[lane.index()].as_mut().expect("a lane is used between collect_ready and forget");
+        while reader.position < reader.committed {
+            let ordinal = reader.position.ordinal(shift);
+            if reader.segment == NIL {
+                reader.segment = reader.shared.first();
+            } else if reader.committed.ordinal(shift) > ordinal
+                && reader.position.offset(shift) >= self.shared.table.end(reader.segment)
+            {
+                let next = self.shared.table.next(reader.segment);
+                self.memory.let_go(reader.segment);
+                reader.segment = next;
+            } else {
+                return true;
+            }
+            self.memory.hold(reader.segment);
+            reader.position = Position::new(ordinal + 1, 0, shift);
+        }
+        false
+    }
+
+    /// Visits published, untaken bytes of one window (the first that is found), slice by slice and in order; a slice
+    /// never crosses a segment. The visitor answers how many bytes of the slice it accepts; fewer than all ends the visit.
+    /// What is accepted is taken from the lane and appended to `out`. Answers the bytes taken.
+    ///
+    /// # Panics
+    /// If the visitor accepts more than the slice has.
+    pub fn take(&mut self, lane: LaneId, out: &mut Vec<Run>, mut visit: impl FnMut(&mut [u8]) -> usize) -> usize {
+        let view = self.shared.slab.view();
+        let shift = view.shift();
+        let mut window = None;
+        let mut total = 0;
+        while self.step(lane) {
+            let reader = self.lanes[lane.index()].as_mut().expect("stepped");
+            let segment = reader.segment;
+            let tag = self.shared.table.window(segment);
+            if *window.get_or_insert(tag) != tag {
+                break;
+            }
+            let start = reader.position.offset(shift);
+            let end = if reader.committed.ordinal(shift) > reader.position.ordinal(shift) {
+                self.shared.table.end(segment)
+            } else {
+                reader.committed.offset(shift)
+            };
+            self.shared.slab.witness_write(segment, start, end - start);
+            // SAFETY: I3: bytes from the taken to the committed position belong to the I/O side, of which there is one.
+            let slice = unsafe { view.slice_mut(segment, start, end - start) };
+            let accepted = visit(slice);
+            assert!(accepted <= slice.len(), "a visitor accepts at most the slice");
+            let whole = accepted == slice.len();
+            if accepted > 0 {
+                reader.position = reader.position.advance(accepted as u32);
+                total += accepted;
+                self.memory.mint(segment, start, accepted as u32, out);
+            }
+            if !whole {
+                break;
+            }
+        }
+        let reader = self.known(lane);
+        reader.shared.set_consumed(reader.position);
+        total
+    }
+
+    /// The bytes of a run.
+    ///
+    /// # Panics
+    /// If the run is another engine's.
+    #[inline]
+    pub fn bytes(&self, run: &Run) -> &[u8] {
+        self.memory.check(run);
+        self.shared.slab.witness_read(run.segment, run.start, run.len);
+        // SAFETY: I4: whoever holds the run owns its bytes; it is borrowed for reading as long as the slice lives.
+        unsafe { self.shared.slab.view().slice(run.segment, run.start, run.len) }
+    }
+
+    /// The bytes of a run, to be stamped again: only while nothing else, such as a socket, may still read them.
+    ///
+    /// # Panics
+    /// If the run is another engine's.
+    pub fn bytes_mut(&mut self, run: &mut Run) -> &mut [u8] {
+        self.memory.check(run);
+        self.shared.slab.witness_write(run.segment, run.start, run.len);
+        // SAFETY: I4: the run is held exclusively for as long as the slice lives.
+        unsafe { self.shared.slab.view().slice_mut(run.segment, run.start, run.len) }
+    }
+
+    /// The runs' bytes in order, with runs that lie behind each other in memory merged into one slice.
+    ///
+    /// # Panics
+    /// If a run is another engine's.
+    pub fn merged<'a>(&'a self, runs: &'a [Run]) -> impl Iterator<Item = &'a [u8]> + 'a {
+        let view = self.shared.slab.view();
+        let mut rest = runs;
+        std::iter::from_fn(move || {
+            let first = rest.first()?;
+            let mut count = 1;
+            let mut len = first.len as usize;
+            while rest.get(count).is_some_and(|next| self.slices_adjacent(&rest[count - 1], next)) {
+                len += rest[count].len as usize;
+                count += 1;
+            }
+            for run in &rest[..count] {
+                self.memory.check(run);
+                self.shared.slab.witness_read(run.segment, run.start, run.len);
+            }
+            rest = &rest[count..];
+            // SAFETY: I4 for each run of the stretch; they are borrowed for reading as long as the slice lives.
+            Some(unsafe { view.stretch(first.segment, first.start, len) })
+        })
+    }
+
+    /// Whether `b`'s bytes follow `a`'s in memory.
+    #[inline]
+    pub fn slices_adjacent(&self, a: &Run, b: &Run) -> bool {
+        let shift = self.shared.slab.view().shift();
+        let end = (u64::from(a.segment) << shift) + u64::from(a.start) + u64::from(a.len);
+        end == (u64::from(b.segment) << shift) + u64::from(b.start)
+    }
+
+    /// Divides a run in two, the first of `at` bytes.
+    ///
+    /// # Panics
+    /// If `at` is not inside the run, or the run is another engine's.
+    pub fn split_run(&mut self, run: Run, at: usize) -> (Run, Run) {
+        self.memory.check(&run);
+        self.memory.split(run, at)
+    }
+
+    /// Gives a run's bytes back: the broker has answered, or the connection that could still write them is closed.
+    /// The segment is free once all of it was given back and the lane has moved on; see [`IoSide::settle`].
+    ///
+    /// # Panics
+    /// If the run is another engine's.
+    pub fn release(&mut self, run: Run) {
+        self.memory.check(&run);
+        self.memory.release(run);
+    }
+
+    /// The end of a turn: freed segments go to waiting senders, first in first out, and then to the free rings.
+    pub fn settle(&mut self) {
+        self.memory.settle(&self.shared);
+    }
+
+    /// Senders that wait for memory. Not zero: every lane is due, linger or not.
+    #[inline]
+    pub fn waiting_senders(&self) -> usize {
+        self.shared.inbox.waiting() as usize
+    }
+
+    /// Free segments, those set aside for the oldest waiter included.
+    pub fn free_segments(&self) -> usize {
+        self.memory.free(&self.shared)
+    }
+
+    /// Segments that the I/O side holds: being read, or in runs not released yet.
+    pub fn held_segments(&self) -> usize {
+        self.memory.held()
+    }
+
+    /// All segments of the slab.
+    pub fn total_segments(&self) -> usize {
+        self.shared.total()
+    }
+
+    /// Bytes of a segment.
+    pub fn segment_size(&self) -> usize {
+        self.shared.slab.view().segment_size() as usize
+    }
+
+    /// Retires lanes that are drained, with one heavy barrier for all: a retired lane gives its open segment back and
+    /// leaves the active set until [`IoSide::collect_ready`] lists it again. Retired lanes are removed from `lanes`;
+    /// those with new bytes, or a claim in progress, stay. A retired lane whose producer end was dropped is
+    /// added to `gone`: after [`IoSide::forget`] its number is free.
+    pub fn retire(&mut self, lanes: &mut Vec<LaneId>, gone: &mut Vec<LaneId>) {
+        let mut asked = false;
+        for lane in lanes.iter() {
+            self.observe(*lane);
+            let reader = self.known(*lane);
+            if reader.position == reader.committed && reader.shared.exchange(ACTIVE, RETIRING).is_ok() {
+                asked = true;
+            }
+        }
+        if asked || self.closed {
+            heavy_barrier(); // meets the light barrier of each claim (I5)
+        }
+        lanes.retain(|lane| {
+            let reader = self.lanes[lane.index()].as_mut().expect("a lane is used between collect_ready and forget");
+            let state = reader.shared.state();
+            if state != RETIRING && state < CLOSED {
+                return true;
+            }
+            let drained = if state == DEAD_FINAL {
+                reader.committed == reader.position // later commits failed at their producer
+            } else {
+                // The order matters: a claim in progress shows in `reserved` first.
+                let reserved = reader.shared.reserved();
+                reader.committed = reader.shared.observe();
+                (reserved == reader.committed || cfg!(mutant = "retire_ignores_claim"))
+                    && reader.committed == reader.position
+            };
+            if state == RETIRING {
+                let to = if drained { RETIRED } else { ACTIVE };
+                let won = reader.shared.exchange(RETIRING, to).is_ok();
+                if !drained || !won {
+                    return true; // the producer was quicker, or has published meanwhile
+                }
+            } else if !drained {
+                return true; // closing, with a claim that may still commit
+            } else if state != DEAD_FINAL {
+                reader.shared.finish(reader.position);
+            }
+            if reader.segment != NIL {
+                self.memory.let_go(reader.segment);
+                reader.segment = NIL;
+            }
+            reader.active = false;
+            if reader.shared.is_dropped() {
+                gone.push(*lane);
+            }
+            false
+        });
+    }
+
+    /// The caller keeps nothing about a lane reported gone; its number may be reused.
+    pub fn forget(&mut self, lane: LaneId) {
+        self.lanes[lane.index()] = None;
+        let mut registry = lock(&self.shared.lanes);
+        registry.lanes[lane.index()] = None;
+        registry.vacant.push(lane.0);
+    }
+
+    /// Before blocking: tells senders how to wake the I/O thread. False: there is something to do, don't sleep.
+    pub fn prepare_sleep(&mut self, how: Sleep) -> bool {
+        self.shared.doorbell.asleep(how);
+        let work = (how == Sleep::Deep && !self.shared.ready.is_empty()) || self.memory.has_new_work(&self.shared);
+        if work {
+            self.shared.doorbell.awake();
+        }
+        !work
+    }
+
+    /// After blocking.
+    pub fn awake(&mut self) {
+        self.shared.doorbell.awake();
+    }
+
+    /// No claim begins any more: the next one fails with `Closed`, and senders that wait for memory are woken with it.
+    /// Claims in progress may still commit and what is published stays readable; lanes that hold something are listed by
+    /// the next [`IoSide::collect_ready`].
+    pub fn close(&mut self, pending: &mut Vec<LaneId>) {
+        if self.closed {
+            return;
+        }
+        self.closed = true;
+        let all = {
+            let mut registry = lock(&self.shared.lanes);
+            registry.closed = true;
+            registry.lanes.iter().flatten().cloned().collect::<Vec<_>>()
+        };
+        for lane in &all {
+            lane.set_state(CLOSED);
+        }
+        heavy_barrier(); // a claim that began before is in `reserved` by now (I5)
+        for lane in &all {
+            let reader = self.reader(lane.index);
+            reader.committed = reader.shared.observe();
+            let idle = reader.shared.reserved() == reader.committed && reader.committed == reader.position;
+            if !idle && !std::mem::replace(&mut reader.active, true) {
+                pending.push(LaneId(lane.index));
+            }
+        }
+        self.memory.close(&self.shared);
+    }
+
+    /// The last word: nothing that commits from now on is seen; it fails at its producer. What [`IoSide::observe`] shows
+    /// after this is all there will ever be. Lanes that hold something and were not listed yet are appended to `pending`.
+    pub fn finish(&mut self, pending: &mut Vec<LaneId>) {
+        self.close(pending);
+        if self.finished {
+            return;
+        }
+        self.finished = true;
+        let all: Vec<_> = lock(&self.shared.lanes).lanes.iter().flatten().cloned().collect();
+        for lane in &all {
+            if lane.state() != DEAD_FINAL {
+                lane.set_state(DEAD);
+            }
+        }
+        heavy_barrier(); // a commit either shows now, or sees DEAD
+        for lane in &all {
+            let reader = self.reader(lane.index);
+            if reader.shared.state() == DEAD {
+                reader.committed = reader.shared.observe();
+                reader.shared.finish(reader.committed);
+            }
+            if reader.committed != reader.position && !std::mem::replace(&mut reader.active, true) {
+                pending.push(LaneId(lane.index));
+            }
+        }
+    }
+
+    /// Whether [`IoSide::close`] was called.
+    pub fn is_closed(&self) -> bool {
+        self.closed
+    }
+}
+
+impl Drop for IoSide {
+    /// Closes the engine: no sender waits for ever for a thread that is gone.
+    fn drop(&mut self) {
+        self.finish(&mut Vec::new());
+    }
+}

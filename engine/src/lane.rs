@@ -1,0 +1,495 @@
+//! A lane's producer end: claim, write in place, commit or abort.
+//!
+//! One of the two files with pointer work (through [`SlabView`]).
+
+use crate::engine::Shared;
+use crate::order::{ABORT, FINAL_SEE, LANE_STATE, OBSERVE, PUBLISH};
+use crate::position::Position;
+use crate::segments::{Chain, NIL};
+use crate::slab::SlabView;
+use crate::sync::{Arc, AtomicBool, AtomicU32, AtomicU64, fence, light_barrier, spin_loop};
+use crate::{ClaimError, Grant, LaneId};
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
+
+/// In the I/O side's active set, or in the ready list on the way there.
+pub(crate) const ACTIVE: u32 = 0;
+/// The I/O side wants to take the open segment; whoever exchanges first wins.
+pub(crate) const RETIRING: u32 = 1;
+/// Holds no memory and is in no list; the next commit brings it back.
+pub(crate) const RETIRED: u32 = 2;
+/// No new claims; those under way may still commit.
+pub(crate) const CLOSED: u32 = 3;
+/// The I/O side is gone or going; a commit waits for its last word.
+pub(crate) const DEAD: u32 = 4;
+/// The last word (`final_position`) is there.
+pub(crate) const DEAD_FINAL: u32 = 5;
+
+/// What both ends of a lane see: two cache lines.
+pub(crate) struct LaneShared {
+    producer: ProducerLine,
+    io: IoLine,
+    /// Link of the ready list; valid while listed.
+    pub(crate) next_ready: AtomicU32,
+    pub(crate) index: u32,
+    pub(crate) tag: u64,
+}
+
+/// Written by the producer.
+#[repr(align(64))]
+struct ProducerLine {
+    /// Where the claim in progress will end; equals `committed` while there is none.
+    reserved: AtomicU64,
+    /// Everything before this is published.
+    committed: AtomicU64,
+    /// First segment after a retirement; published with `committed`.
+    first: AtomicU32,
+    dropped: AtomicBool,
+}
+
+/// Written by the I/O side, seldom.
+#[repr(align(64))]
+struct IoLine {
+    state: AtomicU32,
+    /// How far the I/O side has taken; read by the producer once a segment.
+    consumed: AtomicU64,
+    /// The last word: records committed up to here were seen.
+    final_position: AtomicU64,
+}
+
+impl LaneShared {
+    pub(crate) fn new(index: u32, tag: u64) -> Self {
+        LaneShared {
+            producer: ProducerLine {
+                reserved: AtomicU64::new(0),
+                committed: AtomicU64::new(0),
+                first: AtomicU32::new(NIL),
+                dropped: AtomicBool::new(false),
+            },
+            io: IoLine {
+                state: AtomicU32::new(RETIRED),
+                consumed: AtomicU64::new(0),
+                final_position: AtomicU64::new(0),
+            },
+            next_ready: AtomicU32::new(crate::ready::END),
+            index,
+            tag,
+        }
+    }
+
+    /// P1: everything before the answer may be read.
+    #[inline]
+    pub(crate) fn observe(&self) -> Position {
+        Position::from_raw(self.producer.committed.load(OBSERVE))
+    }
+
+    /// P2: where a claim in progress would end.
+    pub(crate) fn reserved(&self) -> Position {
+        Position::from_raw(self.producer.reserved.load(crate::order::RECLAIM_LOOK))
+    }
+
+    pub(crate) fn first(&self) -> u32 {
+        self.producer.first.load(Relaxed)
+    }
+
+    pub(crate) fn is_dropped(&self) -> bool {
+        self.producer.dropped.load(Acquire)
+    }
+
+    pub(crate) fn set_consumed(&self, position: Position) {
+        self.io.consumed.store(position.raw(), Relaxed);
+    }
+
+    pub(crate) fn state(&self) -> u32 {
+        self.io.state.load(Acquire)
+    }
+
+    /// P7: moves the state if it is `from`.
+    pub(crate) fn exchange(&self, from: u32, to: u32) -> Result<u32, u32> {
+        self.io.state.compare_exchange(from, to, LANE_STATE, Acquire)
+    }
+
+    /// No claim may begin any more. Answers the state before.
+    pub(crate) fn set_state(&self, to: u32) -> u32 {
+        self.io.state.swap(to, LANE_STATE)
+    }
+
+    /// P8: the I/O side's last word: commits up to `position` were seen, later ones were not.
+    pub(crate) fn finish(&self, position: Position) {
+        self.io.final_position.store(position.raw(), Relaxed);
+        self.io.state.store(DEAD_FINAL, crate::order::FINAL_PUT);
+    }
+}
+
+/// The producer end of one lane: the single producer, checked by the compiler (`&mut self`; `Send`, not `Sync`).
+///
+/// Records are claimed, written in place and committed; what is committed is visible to the I/O side as a whole.
+/// Dropping a lane publishes nothing and takes nothing back: what was committed is still sent.
+pub struct Lane {
+    view: SlabView,
+    /// Bytes left in the open segment. `room == 0` also means "no open segment".
+    room: u32,
+    /// Offset of the next byte in the open segment.
+    offset: u32,
+    /// The open segment, or NIL.
+    segment: u32,
+    /// Published so far; always in sync with `shared.committed`.
+    position: Position,
+    window: i64,
+    shared: Arc<LaneShared>,
+    engine: Arc<Shared>,
+    /// Keeps `Lane` from being `Sync`: two threads must not even look at one lane.
+    _not_sync: std::marker::PhantomData<std::cell::Cell<()>>,
+}
+
+impl Lane {
+    pub(crate) fn new(shared: Arc<LaneShared>, engine: Arc<Shared>) -> Self {
+        Lane {
+            view: engine.slab.view(),
+            room: 0,
+            offset: 0,
+            segment: NIL,
+            position: Position::START,
+            window: 0,
+            shared,
+            engine,
+            _not_sync: std::marker::PhantomData,
+        }
+    }
+
+    /// The lane's number, as the I/O side knows it.
+    pub fn id(&self) -> LaneId {
+        LaneId(self.shared.index)
+    }
+
+    /// Records claimed from now on belong to `window`, an opaque tag that the I/O side sees with their bytes.
+    /// A change of window begins a new segment.
+    #[inline]
+    pub fn set_window(&mut self, window: i64) {
+        if window != self.window {
+            self.window = window;
+            self.room = 0;
+        }
+    }
+
+    /// The tag that claims now carry.
+    #[inline]
+    pub fn window(&self) -> i64 {
+        self.window
+    }
+
+    /// Claims `len` bytes, the first `head` of which will not straddle two segments (`head <= len` and
+    /// `head <= segment_size`). Never blocks.
+    ///
+    /// # Errors
+    /// [`ClaimError::Full`] with the number of segments to wait for; [`ClaimError::NeverFits`];
+    /// [`ClaimError::Closed`]. The lane is as it was before.
+    #[inline]
+    pub fn claim(&mut self, len: usize, head: usize) -> Result<Claim<'_>, ClaimError> {
+        if len <= self.room as usize {
+            let len = len as u32;
+            // The claim is announced before it writes (I5): either the I/O side sees `reserved` move, or we see
+            // that it wants the segment.
+            let end = self.position.advance(len);
+            self.shared.producer.reserved.store(end.raw(), Relaxed);
+            light_barrier();
+            if self.shared.io.state.load(Relaxed) == ACTIVE {
+                let (segment, offset) = (self.segment, self.offset);
+                return Ok(Claim {
+                    end: Place { segment, offset: offset + len, position: end },
+                    segment,
+                    offset,
+                    limit: offset + len,
+                    left: len as usize,
+                    taken: Chain::EMPTY,
+                    lane: self,
+                });
+            }
+        }
+        self.claim_slow(len, head, None)
+    }
+
+    /// As [`Lane::claim`], with segments that were waited for; those not needed go back.
+    ///
+    /// # Errors
+    /// As [`Lane::claim`]; the grant is given back in every case.
+    pub fn claim_with(&mut self, grant: Grant, len: usize, head: usize) -> Result<Claim<'_>, ClaimError> {
+        self.claim_slow(len, head, Some(grant))
+    }
+
+    /// Takes part of the claim's way that is rare: a new segment, a lane that was retired, the end of the engine.
+    #[cold]
+    #[inline(never)]
+    fn claim_slow(&mut self, len: usize, head: usize, grant: Option<Grant>) -> Result<Claim<'_>, ClaimError> {
+        let size = self.view.segment_size();
+        assert!(head <= len && head <= size as usize, "the head of a claim must fit in it and in a segment");
+        let most = self.engine.segments_for(len);
+        if len == 0 || most as usize > self.engine.total() {
+            return Err(ClaimError::NeverFits { limit: self.engine.largest_claim() });
+        }
+        // Any value but `committed` says "a claim is in progress"; the true end follows below.
+        self.shared.producer.reserved.store(self.position.raw() + 1, Relaxed);
+        light_barrier();
+        if let Err(error) = self.settle_state() {
+            self.unreserve();
+            return Err(error);
+        }
+
+        let shift = self.view.shift();
+        let begins_here = self.segment != NIL && self.room as usize >= head.max(1);
+        let here = if begins_here { len.min(self.room as usize) } else { 0 };
+        let wanted = self.engine.segments_for(len - here);
+        let taken = match self.engine.supply(wanted, most, grant) {
+            Ok(chain) => chain,
+            Err(error) => {
+                self.unreserve();
+                return Err(error);
+            }
+        };
+
+        // Link and tag what was taken. All of it becomes visible with the commit (P1), or is forgotten with the abort.
+        let table = &self.engine.table;
+        let ordinal = self.position.ordinal(shift);
+        let mut last = taken.first;
+        for i in 0..taken.count {
+            table.set_window(last, self.window);
+            // Every segment of the chain but the last is written to its end.
+            table.set_end(last, size);
+            if i + 1 < taken.count {
+                last = table.next(last);
+            }
+        }
+        if taken.count > 0 {
+            if self.segment == NIL {
+                self.shared.producer.first.store(taken.first, Relaxed);
+            } else {
+                table.set_end(self.segment, self.offset + here as u32);
+                table.set_next(self.segment, taken.first);
+            }
+        }
+        let end = if taken.count == 0 {
+            Place {
+                segment: self.segment,
+                offset: self.offset + here as u32,
+                position: self.position.advance(here as u32),
+            }
+        } else {
+            let in_last = (len - here) as u32 - (taken.count - 1) * size;
+            Place {
+                segment: last,
+                offset: in_last,
+                position: Position::new(ordinal + u64::from(taken.count), in_last, shift),
+            }
+        };
+        self.shared.producer.reserved.store(end.position.raw(), Relaxed);
+        if taken.count > 0 {
+            self.engine.look_at_due(self.consumed().distance(self.position, shift));
+        }
+        let (segment, offset, limit) = if begins_here {
+            (self.segment, self.offset, self.offset + here as u32)
+        } else {
+            (taken.first, 0, size.min(len as u32))
+        };
+        Ok(Claim { end, segment, offset, limit, left: len, taken, lane: self })
+    }
+
+    /// Brings the lane into a state in which a claim may go on, `reserved` being announced already.
+    fn settle_state(&mut self) -> Result<(), ClaimError> {
+        loop {
+            match self.shared.state() {
+                ACTIVE => return Ok(()),
+                RETIRING => {
+                    if self.shared.exchange(RETIRING, ACTIVE).is_ok() {
+                        return Ok(());
+                    }
+                }
+                RETIRED => {
+                    // The I/O side took the open segment away. Back to life with the commit.
+                    self.segment = NIL;
+                    self.room = 0;
+                    self.offset = 0;
+                    return Ok(());
+                }
+                _ => return Err(ClaimError::Closed),
+            }
+        }
+    }
+
+    fn unreserve(&mut self) {
+        self.shared.producer.reserved.store(self.position.raw(), ABORT); // P2
+    }
+
+    fn consumed(&self) -> Position {
+        Position::from_raw(self.shared.io.consumed.load(Relaxed))
+    }
+
+    /// The rare rest of a commit: the lane comes back to life, or the engine has ended meanwhile.
+    #[cold]
+    #[inline(never)]
+    fn commit_slow(&mut self) -> Result<(), ClaimError> {
+        loop {
+            match self.shared.state() {
+                // RETIRING: the I/O side will see the commit and let go.
+                ACTIVE | RETIRING => return Ok(()),
+                RETIRED => {
+                    if self.shared.exchange(RETIRED, ACTIVE).is_ok() {
+                        self.engine.ready.push(&self.shared);
+                        self.engine.doorbell.lane_ready();
+                        return Ok(());
+                    }
+                }
+                // Closing: claims under way at that moment are still drained.
+                CLOSED => {
+                    self.engine.doorbell.memory_wanted();
+                    return Ok(());
+                }
+                DEAD => spin_loop_once(),
+                _ => {
+                    let last = Position::from_raw(self.shared.io.final_position.load(FINAL_SEE));
+                    return if self.position <= last { Ok(()) } else { Err(ClaimError::Closed) };
+                }
+            }
+        }
+    }
+}
+
+/// Waits for the I/O side, which is between two instructions.
+fn spin_loop_once() {
+    spin_loop();
+    #[cfg(loom)]
+    loom::thread::yield_now();
+}
+
+impl Drop for Lane {
+    fn drop(&mut self) {
+        self.shared.producer.dropped.store(true, Release);
+        fence(SeqCst); // meets the heavy barrier of a retirement: it sees `dropped`, or we see RETIRED
+        loop {
+            match self.shared.state() {
+                RETIRED => {
+                    if self.shared.exchange(RETIRED, ACTIVE).is_ok() {
+                        self.engine.ready.push(&self.shared);
+                        self.engine.doorbell.lane_ready();
+                        return;
+                    }
+                }
+                RETIRING => {
+                    if self.shared.exchange(RETIRING, ACTIVE).is_ok() {
+                        return;
+                    }
+                }
+                // ACTIVE: the I/O side finds `dropped` when it next retires the lane. Closed: at its end.
+                _ => return,
+            }
+        }
+    }
+}
+
+/// Where a claim ends.
+#[derive(Clone, Copy)]
+struct Place {
+    segment: u32,
+    offset: u32,
+    position: Position,
+}
+
+/// Claimed bytes, to be written from first to last and committed. Dropped without commit, it leaves no trace.
+#[must_use = "a claim that is not committed is aborted"]
+pub struct Claim<'a> {
+    lane: &'a mut Lane,
+    /// Where the next byte goes.
+    segment: u32,
+    offset: u32,
+    /// End of the claim in this segment.
+    limit: u32,
+    /// Bytes not written yet.
+    left: usize,
+    /// Segments taken for this claim.
+    taken: Chain,
+    end: Place,
+}
+
+impl Claim<'_> {
+    /// Bytes still to be written.
+    #[inline]
+    pub fn remaining(&self) -> usize {
+        self.left
+    }
+
+    /// The rest of the claim that lies in the present segment, to be written in place; [`Claim::advance`] moves on.
+    /// For a claim that fits its segment this is all of it.
+    #[inline]
+    pub fn chunk(&mut self) -> &mut [u8] {
+        let len = self.limit - self.offset;
+        self.lane.engine.slab.witness_write(self.segment, self.offset, len);
+        // SAFETY: I2: bytes from the committed position to the claim's end belong to the lane's one producer, whose
+        // `&mut` this claim holds.
+        unsafe { self.lane.view.slice_mut(self.segment, self.offset, len) }
+    }
+
+    /// Says that the next `count` bytes of the present [`Claim::chunk`] are written.
+    ///
+    /// # Panics
+    /// If `count` is more than that chunk has.
+    #[inline]
+    pub fn advance(&mut self, count: usize) {
+        assert!(count <= (self.limit - self.offset) as usize, "a claim is advanced within its chunk");
+        self.offset += count as u32;
+        self.left -= count;
+        if self.offset == self.limit && self.left > 0 {
+            self.segment = if self.segment == self.lane.segment {
+                self.taken.first
+            } else {
+                self.lane.engine.table.next(self.segment)
+            };
+            self.offset = 0;
+            self.limit = self.lane.view.segment_size().min(self.left as u32);
+        }
+    }
+
+    /// Writes the next bytes, across segments where need be.
+    ///
+    /// # Panics
+    /// If `bytes` is longer than what remains of the claim.
+    pub fn put(&mut self, mut bytes: &[u8]) {
+        assert!(bytes.len() <= self.left, "a claim holds no more than was claimed");
+        while !bytes.is_empty() {
+            let chunk = self.chunk();
+            let n = chunk.len().min(bytes.len());
+            let (now, later) = bytes.split_at(n);
+            chunk[..n].copy_from_slice(now);
+            self.advance(n);
+            bytes = later;
+        }
+    }
+
+    /// Publishes the claim as one record: the I/O side sees all of it or nothing. All bytes must have been written
+    /// (bytes never written hold what an earlier record left there).
+    ///
+    /// # Errors
+    /// [`ClaimError::Closed`] if the I/O side ended while the claim was held; nothing was published then.
+    #[inline]
+    pub fn commit(self) -> Result<(), ClaimError> {
+        let this = std::mem::ManuallyDrop::new(self);
+        // SAFETY: `this` is never used or dropped after; reading out its `lane` reference ends the claim's borrow.
+        let lane: &mut Lane = unsafe { std::ptr::read(&raw const this.lane) };
+        let end = this.end;
+        lane.segment = end.segment;
+        lane.offset = end.offset;
+        lane.room = lane.view.segment_size() - end.offset;
+        lane.position = end.position;
+        // P1. `reserved` has this value already: no claim is in progress any more.
+        lane.shared.producer.committed.store(end.position.raw(), PUBLISH);
+        light_barrier();
+        if lane.shared.io.state.load(Relaxed) == ACTIVE { Ok(()) } else { lane.commit_slow() }
+    }
+}
+
+impl Drop for Claim<'_> {
+    /// Aborts: no hole stays, and segments taken for the claim go back.
+    fn drop(&mut self) {
+        if self.taken.count > 0 {
+            self.lane.engine.give_back(self.taken);
+        }
+        self.lane.unreserve();
+    }
+}

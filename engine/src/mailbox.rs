@@ -1,0 +1,143 @@
+//! Waiting for memory: a mailbox per waiting sender, served first in, first out.
+//!
+//! `WAITING → GRANTED` (by the I/O side, with the segments) or `→ CANCELLED` (by the waiter's deadline) or
+//! `→ CLOSED`, by compare-exchange, so that a grant and a timeout can race and exactly one wins.
+
+use crate::order::{GRANT, GRANT_SEE};
+use crate::segments::{Chain, NIL};
+use crate::sync::{Arc, AtomicU32, Mutex, Unparker, lock};
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+
+pub(crate) const IDLE: u32 = 0;
+pub(crate) const WAITING: u32 = 1;
+pub(crate) const GRANTED: u32 = 2;
+pub(crate) const CANCELLED: u32 = 3;
+pub(crate) const CLOSED: u32 = 4;
+
+/// One sender's place in the queue for memory.
+pub(crate) struct Mailbox {
+    state: AtomicU32,
+    /// Segments wanted; written before the mailbox is queued.
+    need: AtomicU32,
+    /// First segment of the grant; written before GRANTED.
+    first: AtomicU32,
+    waker: Unparker,
+}
+
+impl Mailbox {
+    pub(crate) fn new(waker: Unparker) -> Self {
+        Mailbox { state: AtomicU32::new(IDLE), need: AtomicU32::new(0), first: AtomicU32::new(NIL), waker }
+    }
+
+    /// The waiter, before it queues.
+    pub(crate) fn begin(&self, need: u32) {
+        self.need.store(need, Relaxed);
+        self.state.store(WAITING, Relaxed); // travels with the queue's lock
+    }
+
+    pub(crate) fn need(&self) -> u32 {
+        self.need.load(Relaxed)
+    }
+
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.state.load(Relaxed) == WAITING
+    }
+
+    /// The I/O side offers exactly `need` segments. False: the waiter gave up first, and the segments stay with the caller.
+    pub(crate) fn grant(&self, chain: Chain) -> bool {
+        self.first.store(chain.first, Relaxed);
+        let won = if cfg!(mutant = "grant_ignores_cancel") {
+            self.state.swap(GRANTED, GRANT);
+            true
+        } else {
+            self.state.compare_exchange(WAITING, GRANTED, GRANT, Relaxed).is_ok() // P4
+        };
+        if won {
+            self.waker.unpark();
+        }
+        won
+    }
+
+    /// The I/O side ends the wait without a grant.
+    pub(crate) fn close(&self) -> bool {
+        let won = self.state.compare_exchange(WAITING, CLOSED, Release, Relaxed).is_ok();
+        if won {
+            self.waker.unpark();
+        }
+        won
+    }
+
+    /// The waiter looks. A grant is taken out: the mailbox is idle again.
+    pub(crate) fn look(&self) -> Look {
+        match self.state.load(GRANT_SEE) {
+            GRANTED => {
+                self.state.store(IDLE, Relaxed); // nobody else looks at a granted mailbox
+                Look::Granted(Chain { first: self.first.load(Relaxed), count: self.need.load(Relaxed) })
+            }
+            CLOSED => Look::Closed,
+            _ => Look::Waiting,
+        }
+    }
+
+    /// The waiter's deadline. False: something was decided first; look.
+    pub(crate) fn cancel(&self) -> bool {
+        self.state.compare_exchange(WAITING, CANCELLED, AcqRel, Acquire).is_ok()
+    }
+}
+
+/// What a waiter finds in its mailbox.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Look {
+    Waiting,
+    Granted(Chain),
+    Closed,
+}
+
+/// Where waiters queue before the I/O side picks them up.
+pub(crate) struct Inbox {
+    queue: Mutex<InboxState>,
+    /// Mailboxes in state WAITING, here or at the I/O side. Not zero: nobody takes from the free rings.
+    waiting: AtomicU32,
+}
+
+struct InboxState {
+    new: Vec<Arc<Mailbox>>,
+    closed: bool,
+}
+
+impl Inbox {
+    pub(crate) fn new() -> Self {
+        Inbox { queue: Mutex::new(InboxState { new: Vec::new(), closed: false }), waiting: AtomicU32::new(0) }
+    }
+
+    #[inline]
+    pub(crate) fn waiting(&self) -> u32 {
+        self.waiting.load(Relaxed)
+    }
+
+    /// Queues a mailbox whose wait has begun. False: closed.
+    pub(crate) fn enter(&self, mailbox: &Arc<Mailbox>, need: u32) -> bool {
+        let mut queue = lock(&self.queue);
+        if queue.closed {
+            return false;
+        }
+        mailbox.begin(need);
+        self.waiting.fetch_add(1, Relaxed);
+        queue.new.push(mailbox.clone());
+        true
+    }
+
+    /// One wait has ended, whoever ended it.
+    pub(crate) fn leave(&self) {
+        self.waiting.fetch_sub(1, Relaxed);
+    }
+
+    /// The I/O side picks up those who came since.
+    pub(crate) fn pick_up(&self, into: &mut std::collections::VecDeque<Arc<Mailbox>>) {
+        into.extend(lock(&self.queue).new.drain(..));
+    }
+
+    pub(crate) fn close(&self) {
+        lock(&self.queue).closed = true;
+    }
+}

@@ -1,0 +1,191 @@
+//! The I/O side's book of segments: which it holds, which are free, and who waits for some.
+
+use crate::engine::Shared;
+use crate::mailbox::Mailbox;
+use crate::run::Run;
+use crate::segments::Chain;
+use crate::sync::Arc;
+use std::collections::VecDeque;
+
+/// Segments kept in the hot ring at most: 4 MiB of 4 KiB segments, a few times a common L2 (DESIGN.md, "Memory").
+const HOT_BYTES: usize = 4 << 20;
+
+pub(crate) struct Memory {
+    /// Which slab our runs are of.
+    slab: u32,
+    /// Per segment: runs not released, plus one while a lane is being read in it.
+    holds: Box<[u32]>,
+    held: usize,
+    /// Freed since the last settle.
+    freed: Vec<u32>,
+    /// Set aside for the oldest waiter.
+    gathered: Vec<u32>,
+    /// Waiting senders, oldest first.
+    waiters: VecDeque<Arc<Mailbox>>,
+    hot_target: usize,
+}
+
+impl Memory {
+    pub(crate) fn new(shared: &Shared) -> Self {
+        use std::sync::atomic::{AtomicU32, Ordering};
+        static NEXT_SLAB: AtomicU32 = AtomicU32::new(0);
+        let total = shared.total();
+        Memory {
+            slab: NEXT_SLAB.fetch_add(1, Ordering::Relaxed),
+            holds: vec![0; total].into_boxed_slice(),
+            held: 0,
+            freed: Vec::with_capacity(total),
+            gathered: Vec::with_capacity(total),
+            waiters: VecDeque::with_capacity(64),
+            hot_target: (HOT_BYTES / shared.slab.view().segment_size() as usize).max(1),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn check(&self, run: &Run) {
+        assert!(run.slab == self.slab, "a run is used with the engine that it came from");
+    }
+
+    /// A lane begins to be read in this segment.
+    pub(crate) fn hold(&mut self, segment: u32) {
+        let holds = &mut self.holds[segment as usize];
+        debug_assert!(*holds == 0, "a segment has one owner at a time");
+        *holds += 1;
+        self.held += 1;
+    }
+
+    /// A lane leaves this segment, or one of its runs is released.
+    #[inline]
+    pub(crate) fn let_go(&mut self, segment: u32) {
+        let holds = &mut self.holds[segment as usize];
+        assert!(*holds > 0, "a segment is let go once by each that holds it");
+        *holds -= 1;
+        if *holds == 0 || cfg!(mutant = "free_while_held") {
+            self.held -= 1;
+            self.freed.push(segment);
+        }
+    }
+
+    /// Makes a run of bytes just taken, or lengthens the last one.
+    #[inline]
+    pub(crate) fn mint(&mut self, segment: u32, start: u32, len: u32, out: &mut Vec<Run>) {
+        match out.last_mut() {
+            Some(last) if last.segment == segment && last.start + last.len == start && last.slab == self.slab => {
+                last.len += len;
+            }
+            _ => {
+                self.holds[segment as usize] += 1;
+                out.push(Run { slab: self.slab, segment, start, len });
+            }
+        }
+    }
+
+    pub(crate) fn split(&mut self, run: Run, at: usize) -> (Run, Run) {
+        assert!(at < run.len() && at > 0, "a run is divided inside");
+        self.holds[run.segment as usize] += 1;
+        let at = at as u32;
+        let second = Run { slab: run.slab, segment: run.segment, start: run.start + at, len: run.len - at };
+        (Run { len: at, ..run }, second)
+    }
+
+    #[inline]
+    pub(crate) fn release(&mut self, run: Run) {
+        self.let_go(run.segment);
+    }
+
+    pub(crate) fn collect_returns(&mut self, shared: &Shared) {
+        shared.returns.take_all(&shared.table, &mut self.freed);
+    }
+
+    /// Serves waiters with what is free, oldest first, each whole or not at all; the rest goes to the free rings.
+    pub(crate) fn settle(&mut self, shared: &Shared) {
+        if shared.inbox.waiting() > 0 || !self.waiters.is_empty() {
+            self.serve(shared);
+        }
+        if self.waiters.is_empty() {
+            self.freed.append(&mut self.gathered);
+        }
+        if self.freed.is_empty() {
+            return;
+        }
+        let room = self.hot_target.saturating_sub(shared.hot.len()).min(self.freed.len());
+        let (hot, rest) = self.freed.split_at(room);
+        shared.hot.put(hot);
+        shared.reserve.put(rest);
+        self.freed.clear();
+    }
+
+    fn serve(&mut self, shared: &Shared) {
+        self.collect_returns(shared);
+        shared.inbox.pick_up(&mut self.waiters);
+        loop {
+            let next =
+                if cfg!(mutant = "waiters_served_last_first") { self.waiters.back() } else { self.waiters.front() };
+            let Some(waiter) = next.cloned() else { return };
+            if waiter.is_waiting() {
+                let need = waiter.need() as usize;
+                while self.gathered.len() < need {
+                    let Some(segment) = self.freed.pop() else { break };
+                    self.gathered.push(segment);
+                }
+                for ring in [&shared.hot, &shared.reserve] {
+                    let missing = need.saturating_sub(self.gathered.len());
+                    ring.drain(missing, &mut self.gathered);
+                }
+                if self.gathered.len() < need {
+                    return; // what is gathered stays his: a large record is not starved by small ones
+                }
+                let chain = self.link(need, shared);
+                if waiter.grant(chain) {
+                    self.gathered.truncate(self.gathered.len() - need);
+                    shared.inbox.leave();
+                }
+                // Not granted: he gave up first, and the segments are the next one's.
+            }
+            if cfg!(mutant = "waiters_served_last_first") {
+                self.waiters.pop_back()
+            } else {
+                self.waiters.pop_front()
+            };
+        }
+    }
+
+    /// Links the last `need` gathered segments.
+    fn link(&self, need: usize, shared: &Shared) -> Chain {
+        let chosen = &self.gathered[self.gathered.len() - need..];
+        for pair in chosen.windows(2) {
+            shared.table.set_next(pair[0], pair[1]);
+        }
+        Chain { first: chosen[0], count: need as u32 }
+    }
+
+    /// Whether a sender came for memory, or gave some back that a waiter could use, since the last settle.
+    pub(crate) fn has_new_work(&mut self, shared: &Shared) -> bool {
+        if shared.inbox.waiting() == 0 {
+            return false;
+        }
+        let known = self.waiters.len();
+        shared.inbox.pick_up(&mut self.waiters);
+        self.waiters.len() > known
+            || !shared.returns.is_empty()
+            || self.waiters.front().is_some_and(|oldest| !oldest.is_waiting())
+    }
+
+    pub(crate) fn close(&mut self, shared: &Shared) {
+        shared.inbox.close();
+        shared.inbox.pick_up(&mut self.waiters);
+        for waiter in self.waiters.drain(..) {
+            if waiter.close() {
+                shared.inbox.leave();
+            }
+        }
+    }
+
+    pub(crate) fn free(&self, shared: &Shared) -> usize {
+        shared.hot.len() + shared.reserve.len() + self.freed.len() + self.gathered.len()
+    }
+
+    pub(crate) fn held(&self) -> usize {
+        self.held
+    }
+}

@@ -1,0 +1,72 @@
+//! What is known of each segment beside its bytes, and chains of segments that change owner.
+
+use crate::sync::{AtomicI64, AtomicU32};
+use std::sync::atomic::Ordering::Relaxed;
+
+/// "No segment."
+pub(crate) const NIL: u32 = u32::MAX;
+
+/// Notes on one segment. Written only by the segment's owner; they travel with the publish, grant, free or return
+/// that makes somebody else the owner, so that relaxed accesses are enough.
+pub(crate) struct Notes {
+    /// The next segment of the chain: of a lane, of a grant, of a returned chain.
+    next: AtomicU32,
+    /// Where the lane left this segment: bytes past it hold nothing. Valid once a later segment is published.
+    end: AtomicU32,
+    /// Tag that the lane's records in this segment share (the start of their time window).
+    window: AtomicI64,
+}
+
+/// The notes of all segments.
+pub(crate) struct SegmentTable(Box<[Notes]>);
+
+impl SegmentTable {
+    pub(crate) fn new(segments: usize) -> Self {
+        SegmentTable(
+            (0..segments)
+                .map(|_| Notes { next: AtomicU32::new(NIL), end: AtomicU32::new(0), window: AtomicI64::new(0) })
+                .collect(),
+        )
+    }
+
+    #[inline]
+    pub(crate) fn next(&self, segment: u32) -> u32 {
+        self.0[segment as usize].next.load(Relaxed)
+    }
+
+    #[inline]
+    pub(crate) fn set_next(&self, segment: u32, next: u32) {
+        self.0[segment as usize].next.store(next, Relaxed);
+    }
+
+    #[inline]
+    pub(crate) fn end(&self, segment: u32) -> u32 {
+        self.0[segment as usize].end.load(Relaxed)
+    }
+
+    #[inline]
+    pub(crate) fn set_end(&self, segment: u32, end: u32) {
+        self.0[segment as usize].end.store(end, Relaxed);
+    }
+
+    #[inline]
+    pub(crate) fn window(&self, segment: u32) -> i64 {
+        self.0[segment as usize].window.load(Relaxed)
+    }
+
+    #[inline]
+    pub(crate) fn set_window(&self, segment: u32, window: i64) {
+        self.0[segment as usize].window.store(window, Relaxed);
+    }
+}
+
+/// `count` segments linked through their notes, owned by whoever holds this.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Chain {
+    pub(crate) first: u32,
+    pub(crate) count: u32,
+}
+
+impl Chain {
+    pub(crate) const EMPTY: Chain = Chain { first: NIL, count: 0 };
+}

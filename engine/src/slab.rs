@@ -1,0 +1,171 @@
+//! The one allocation: `buffer.memory` bytes, mapped and touched at start, never grown.
+//!
+//! One of the two files with pointer work. Everything here hands out bytes by segment and offset; who may touch which
+//! bytes is the business of the invariants I2 to I4 in the crate's page.
+
+use crate::SlabError;
+use std::ptr::NonNull;
+
+/// The mapped memory. Segments are `1 << shift` bytes.
+pub(crate) struct Slab {
+    view: SlabView,
+    #[cfg(not(loom))]
+    _map: memmap2::MmapMut,
+    #[cfg(loom)]
+    _map: Vec<u64>,
+    #[cfg(loom)]
+    witness: Witness,
+}
+
+/// Where the slab's bytes are: a copyable pointer for the hot path. Whoever holds one also holds the slab alive.
+#[derive(Clone, Copy)]
+pub(crate) struct SlabView {
+    base: NonNull<u8>,
+    shift: u32,
+    bytes: usize,
+}
+
+// SAFETY: a view is an address; what may be touched through it, and when, is ruled by I2 to I4, which hold across threads.
+unsafe impl Send for SlabView {}
+// SAFETY: as for Send.
+unsafe impl Sync for SlabView {}
+
+impl Slab {
+    /// Maps and touches `segments << shift` bytes.
+    pub(crate) fn map(segments: usize, shift: u32) -> Result<Slab, SlabError> {
+        let bytes = segments << shift;
+        #[cfg(not(loom))]
+        {
+            let mut map = memmap2::MmapOptions::new()
+                .len(bytes)
+                .map_anon()
+                .map_err(|source| SlabError::Unavailable { bytes, source })?;
+            // Huge pages: fewer page faults at start, fewer TLB misses on a slab that is cycled through. Advice only.
+            #[cfg(target_os = "linux")]
+            if bytes >= 2 << 20 {
+                let _ = map.advise(memmap2::Advice::HugePage);
+            }
+            // Touched now, so that no later `send` pays a page fault and a lack of memory shows at start.
+            for page in map.chunks_mut(4096) {
+                page[0] = std::hint::black_box(0);
+            }
+            let base = NonNull::new(map.as_mut_ptr()).ok_or(SlabError::Empty)?;
+            Ok(Slab { view: SlabView { base, shift, bytes }, _map: map })
+        }
+        #[cfg(loom)]
+        {
+            let mut map = vec![0u64; bytes.div_ceil(8)];
+            let base = NonNull::new(map.as_mut_ptr().cast::<u8>()).ok_or(SlabError::Empty)?;
+            Ok(Slab { view: SlabView { base, shift, bytes }, _map: map, witness: Witness::new(bytes) })
+        }
+    }
+
+    pub(crate) fn view(&self) -> SlabView {
+        self.view
+    }
+
+    /// Tells the model checker that these bytes are written now; nothing outside loom.
+    #[inline(always)]
+    pub(crate) fn witness_write(&self, segment: u32, start: u32, len: u32) {
+        #[cfg(loom)]
+        self.witness.write(self.view.offset(segment, start, len as usize), len as usize);
+        #[cfg(not(loom))]
+        let _ = (segment, start, len);
+    }
+
+    /// Tells the model checker that these bytes are read now; nothing outside loom.
+    #[inline(always)]
+    pub(crate) fn witness_read(&self, segment: u32, start: u32, len: u32) {
+        #[cfg(loom)]
+        self.witness.read(self.view.offset(segment, start, len as usize), len as usize);
+        #[cfg(not(loom))]
+        let _ = (segment, start, len);
+    }
+}
+
+impl SlabView {
+    #[inline]
+    pub(crate) fn segment_size(self) -> u32 {
+        1 << self.shift
+    }
+
+    #[inline]
+    pub(crate) fn shift(self) -> u32 {
+        self.shift
+    }
+
+    #[inline]
+    fn offset(self, segment: u32, start: u32, len: usize) -> usize {
+        let at = ((segment as usize) << self.shift) + start as usize;
+        debug_assert!(start as usize + len <= 1 << self.shift, "a slice stays inside its segment");
+        debug_assert!(at + len <= self.bytes);
+        at
+    }
+
+    /// Bytes of one segment, for reading.
+    ///
+    /// # Safety
+    /// The caller owns `start..start + len` of `segment` by I2, I3 or I4 for `'a`, and nobody writes them meanwhile.
+    #[inline]
+    pub(crate) unsafe fn slice<'a>(self, segment: u32, start: u32, len: u32) -> &'a [u8] {
+        let at = self.offset(segment, start, len as usize);
+        // SAFETY: I1: `at + len` lies inside the mapping, which outlives every view.
+        let first = unsafe { self.base.add(at) };
+        // SAFETY: in bounds as above and zero-initialised by the mapping; unshared by the caller's promise.
+        unsafe { std::slice::from_raw_parts(first.as_ptr(), len as usize) }
+    }
+
+    /// Bytes of one segment, for writing.
+    ///
+    /// # Safety
+    /// The caller alone owns `start..start + len` of `segment` by I2, I3 or I4 for `'a`.
+    #[inline]
+    pub(crate) unsafe fn slice_mut<'a>(self, segment: u32, start: u32, len: u32) -> &'a mut [u8] {
+        let at = self.offset(segment, start, len as usize);
+        // SAFETY: I1: `at + len` lies inside the mapping, which outlives every view.
+        let first = unsafe { self.base.add(at) };
+        // SAFETY: in bounds as above and zero-initialised by the mapping; unshared by the caller's promise.
+        unsafe { std::slice::from_raw_parts_mut(first.as_ptr(), len as usize) }
+    }
+
+    /// Bytes of several neighbouring segments that lie behind each other in memory, for reading.
+    ///
+    /// # Safety
+    /// As [`SlabView::slice`], for a stretch that may cross segment ends.
+    pub(crate) unsafe fn stretch<'a>(self, segment: u32, start: u32, len: usize) -> &'a [u8] {
+        let at = ((segment as usize) << self.shift) + start as usize;
+        debug_assert!(at + len <= self.bytes);
+        // SAFETY: I1: the stretch lies inside the mapping, which outlives every view.
+        let first = unsafe { self.base.add(at) };
+        // SAFETY: in bounds as above and zero-initialised by the mapping; unshared by the caller's promise.
+        unsafe { std::slice::from_raw_parts(first.as_ptr(), len) }
+    }
+}
+
+/// A shadow of the slab in loom cells, one for eight bytes: a read or write that is not ordered after the last
+/// write or read of the same bytes fails the model.
+#[cfg(loom)]
+struct Witness(Vec<loom::cell::UnsafeCell<()>>);
+
+#[cfg(loom)]
+impl Witness {
+    fn new(bytes: usize) -> Self {
+        Witness((0..bytes.div_ceil(8)).map(|_| loom::cell::UnsafeCell::new(())).collect())
+    }
+
+    fn cells(&self, at: usize, len: usize) -> &[loom::cell::UnsafeCell<()>] {
+        if len == 0 { &[] } else { &self.0[at / 8..=(at + len - 1) / 8] }
+    }
+
+    fn write(&self, at: usize, len: usize) {
+        for cell in self.cells(at, len) {
+            cell.with_mut(|_| ());
+        }
+    }
+
+    fn read(&self, at: usize, len: usize) {
+        for cell in self.cells(at, len) {
+            cell.with(|_| ());
+        }
+    }
+}
