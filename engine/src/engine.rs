@@ -144,7 +144,7 @@ impl Grant {
 
 impl Drop for Grant {
     fn drop(&mut self) {
-        if self.chain.count > 0 {
+        if self.chain.count > 0 && !cfg!(mutant = "an_unused_grant_leaks") {
             self.engine.give_back(self.chain);
         }
     }
@@ -208,7 +208,7 @@ impl ProducerEnd {
     /// [`ClaimError::Closed`].
     pub fn lane(&self, tag: u64) -> Result<Lane, ClaimError> {
         let mut registry = lock(&self.shared.lanes);
-        if registry.closed {
+        if registry.closed && !cfg!(mutant = "a_closed_engine_makes_lanes") {
             return Err(ClaimError::Closed);
         }
         let index = match registry.vacant.pop() {
@@ -235,7 +235,9 @@ impl ProducerEnd {
         if !self.shared.inbox.enter(&self.mailbox, segments) {
             return Err(ClaimError::Closed);
         }
-        self.shared.doorbell.memory_wanted();
+        if !cfg!(mutant = "a_wait_is_silent") {
+            self.shared.doorbell.memory_wanted();
+        }
         Ok(())
     }
 
@@ -254,7 +256,9 @@ impl ProducerEnd {
     /// The deadline of a wait. A grant that came first is returned and counts.
     pub fn cancel_wait(&mut self) -> Option<Grant> {
         if self.mailbox.cancel() {
-            self.shared.inbox.leave();
+            if !cfg!(mutant = "who_gave_up_still_counts") {
+                self.shared.inbox.leave();
+            }
             // The old mailbox stays in the I/O side's queue until it is met there; the next wait begins at the end.
             self.mailbox = Arc::new(Mailbox::new(self.waker.clone()));
             // Whoever waits behind us must not wait for us: the next in line may fit now.
@@ -272,7 +276,8 @@ impl ProducerEnd {
 
 impl Drop for ProducerEnd {
     fn drop(&mut self) {
-        if self.mailbox.is_waiting() {
+        // Also without a wait, or after it: a grant that came and was not looked at goes back.
+        if !cfg!(mutant = "a_dropped_sender_keeps_its_grant") || self.mailbox.is_waiting() {
             drop(self.cancel_wait());
         }
     }

@@ -79,6 +79,10 @@ impl FreeRing {
             if tail.wrapping_sub(head) < count {
                 return None;
             }
+            if cfg!(mutant = "free_take_without_exchange") {
+                self.head.store(head + count, FREE_HEAD_PUT);
+                return Some(head);
+            }
             match self.head.compare_exchange_weak(head, head + count, FREE_HEAD_PUT, FREE_HEAD_SEE) {
                 Ok(_) => return Some(head),
                 Err(now) => head = now,

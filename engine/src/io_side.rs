@@ -2,7 +2,7 @@
 
 use crate::doorbell::Sleep;
 use crate::engine::Shared;
-use crate::lane::{ACTIVE, CLOSED, DEAD, DEAD_FINAL, LaneShared, RETIRED, RETIRING};
+use crate::lane::{ACTIVE, CLOSED, DEAD, DEAD_FINAL, GONE, LaneShared, RETIRED, RETIRING};
 use crate::memory::Memory;
 use crate::position::Position;
 use crate::ready::END;
@@ -44,6 +44,9 @@ struct Reader {
     committed: Position,
     /// Handed out by `collect_ready` and not retired since.
     active: bool,
+    /// Came to life before the close and was not collected by then: in the ready list, or about to be. Not gone until it
+    /// is met there.
+    listed: bool,
 }
 
 impl IoSide {
@@ -58,7 +61,7 @@ impl IoSide {
         }
         self.lanes[at].get_or_insert_with(|| {
             let shared = lock(&self.shared.lanes).lanes[at].clone().expect("a listed lane is registered");
-            Reader { shared, segment: NIL, position: Position::START, committed: Position::START, active: false }
+            Reader { shared, segment: NIL, position: Position::START, committed: Position::START, active: false, listed: false }
         })
     }
 
@@ -75,6 +78,7 @@ impl IoSide {
         while index != END {
             let reader = self.reader(index);
             let next = reader.shared.next_ready.load(Relaxed);
+            reader.listed = false;
             if !std::mem::replace(&mut reader.active, true) {
                 ready.push(LaneId(index));
             }
@@ -298,7 +302,7 @@ impl IoSide {
                 asked = true;
             }
         }
-        if asked || self.closed {
+        if (asked || self.closed) && !cfg!(mutant = "retire_barrier_missing") {
             heavy_barrier(); // meets the light barrier of each claim (I5)
         }
         lanes.retain(|lane| {
@@ -316,8 +320,14 @@ impl IoSide {
                 (reserved == reader.committed || cfg!(mutant = "retire_ignores_claim"))
                     && reader.committed == reader.position
             };
+            // Looked at before the exchange: a producer end that is dropped later finds RETIRING or RETIRED and lists the lane.
+            let dropped = reader.shared.is_dropped();
             if state == RETIRING {
-                let to = if drained { RETIRED } else { ACTIVE };
+                let to = match (drained, dropped) {
+                    (false, _) => ACTIVE,
+                    (true, true) if !cfg!(mutant = "a_gone_lane_can_come_back") => GONE,
+                    (true, _) => RETIRED,
+                };
                 let won = reader.shared.exchange(RETIRING, to).is_ok();
                 if !drained || !won {
                     return true; // the producer was quicker, or has published meanwhile
@@ -328,11 +338,13 @@ impl IoSide {
                 reader.shared.finish(reader.position);
             }
             if reader.segment != NIL {
-                self.memory.let_go(reader.segment);
+                if !cfg!(mutant = "a_retired_segment_leaks") {
+                    self.memory.let_go(reader.segment);
+                }
                 reader.segment = NIL;
             }
-            reader.active = false;
-            if reader.shared.is_dropped() {
+            reader.active = cfg!(mutant = "a_retired_lane_stays_active");
+            if dropped && (!reader.listed || cfg!(mutant = "a_listed_lane_is_gone")) {
                 gone.push(*lane);
             }
             false
@@ -350,7 +362,7 @@ impl IoSide {
     /// Before blocking: tells senders how to wake the I/O thread. False: there is something to do, don't sleep.
     pub fn prepare_sleep(&mut self, how: Sleep) -> bool {
         self.shared.doorbell.asleep(how);
-        let work = (how == Sleep::Deep && !self.shared.ready.is_empty()) || self.memory.has_new_work(&self.shared);
+        let work = (how == Sleep::Deep && !self.shared.ready.is_empty() && !cfg!(mutant = "sleeps_without_a_last_look")) || self.memory.has_new_work(&self.shared);
         if work {
             self.shared.doorbell.awake();
         }
@@ -376,9 +388,13 @@ impl IoSide {
             registry.lanes.iter().flatten().cloned().collect::<Vec<_>>()
         };
         for lane in &all {
-            lane.set_state(CLOSED);
+            let alive = lane.set_state(CLOSED) == ACTIVE;
+            let reader = self.reader(lane.index);
+            reader.listed = alive && !reader.active;
         }
-        heavy_barrier(); // a claim that began before is in `reserved` by now (I5)
+        if !cfg!(mutant = "close_barrier_missing") {
+            heavy_barrier(); // a claim that began before is in `reserved` by now (I5)
+        }
         for lane in &all {
             let reader = self.reader(lane.index);
             reader.committed = reader.shared.observe();
@@ -404,7 +420,9 @@ impl IoSide {
                 lane.set_state(DEAD);
             }
         }
-        heavy_barrier(); // a commit either shows now, or sees DEAD
+        if !cfg!(mutant = "finish_barrier_missing") {
+            heavy_barrier(); // a commit either shows now, or sees DEAD
+        }
         for lane in &all {
             let reader = self.reader(lane.index);
             if reader.shared.state() == DEAD {

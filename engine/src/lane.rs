@@ -9,7 +9,7 @@ use crate::segments::{Chain, NIL};
 use crate::slab::SlabView;
 use crate::sync::{Arc, AtomicBool, AtomicU32, AtomicU64, fence, light_barrier, spin_loop};
 use crate::{ClaimError, Grant, LaneId};
-use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 
 /// In the I/O side's active set, or in the ready list on the way there.
 pub(crate) const ACTIVE: u32 = 0;
@@ -23,6 +23,8 @@ pub(crate) const CLOSED: u32 = 3;
 pub(crate) const DEAD: u32 = 4;
 /// The last word (`final_position`) is there.
 pub(crate) const DEAD_FINAL: u32 = 5;
+/// Retired after its producer end was dropped: in no list, and never again.
+pub(crate) const GONE: u32 = 6;
 
 /// What both ends of a lane see: two cache lines.
 pub(crate) struct LaneShared {
@@ -92,7 +94,7 @@ impl LaneShared {
     }
 
     pub(crate) fn is_dropped(&self) -> bool {
-        self.producer.dropped.load(Acquire)
+        self.producer.dropped.load(Relaxed)
     }
 
     pub(crate) fn set_consumed(&self, position: Position) {
@@ -100,12 +102,12 @@ impl LaneShared {
     }
 
     pub(crate) fn state(&self) -> u32 {
-        self.io.state.load(Acquire)
+        self.io.state.load(FINAL_SEE)
     }
 
     /// P7: moves the state if it is `from`.
     pub(crate) fn exchange(&self, from: u32, to: u32) -> Result<u32, u32> {
-        self.io.state.compare_exchange(from, to, LANE_STATE, Acquire)
+        self.io.state.compare_exchange(from, to, LANE_STATE, Relaxed)
     }
 
     /// No claim may begin any more. Answers the state before.
@@ -134,6 +136,8 @@ pub struct Lane {
     segment: u32,
     /// Published so far; always in sync with `shared.committed`.
     position: Position,
+    /// The last claim found the lane retired: its commit brings it back to life.
+    revive: bool,
     window: i64,
     shared: Arc<LaneShared>,
     engine: Arc<Shared>,
@@ -149,6 +153,7 @@ impl Lane {
             offset: 0,
             segment: NIL,
             position: Position::START,
+            revive: false,
             window: 0,
             shared,
             engine,
@@ -185,27 +190,52 @@ impl Lane {
     /// [`ClaimError::Closed`]. The lane is as it was before.
     #[inline]
     pub fn claim(&mut self, len: usize, head: usize) -> Result<Claim<'_>, ClaimError> {
+        let span = self.prepare(len, head)?;
+        Ok(Claim { span, lane: self })
+    }
+
+    /// As [`Lane::claim`], and if that is refused, asks `supply` for the segments: it may wait for them, or say no.
+    ///
+    /// # Errors
+    /// Those of `supply`, and those of [`Lane::claim`] after a supply.
+    #[inline]
+    pub fn claim_or<E: From<ClaimError>>(
+        &mut self,
+        len: usize,
+        head: usize,
+        supply: impl FnOnce(ClaimError) -> Result<Grant, E>,
+    ) -> Result<Claim<'_>, E> {
+        let span = match self.prepare(len, head) {
+            Ok(span) => span,
+            Err(refused) => self.prepare_slow(len, head, Some(supply(refused)?))?,
+        };
+        Ok(Claim { span, lane: self })
+    }
+
+    #[inline]
+    fn prepare(&mut self, len: usize, head: usize) -> Result<Span, ClaimError> {
         if len <= self.room as usize {
             let len = len as u32;
             // The claim is announced before it writes (I5): either the I/O side sees `reserved` move, or we see
             // that it wants the segment.
             let end = self.position.advance(len);
             self.shared.producer.reserved.store(end.raw(), Relaxed);
-            light_barrier();
+            if !cfg!(mutant = "claim_barrier_missing") {
+                light_barrier();
+            }
             if self.shared.io.state.load(Relaxed) == ACTIVE {
                 let (segment, offset) = (self.segment, self.offset);
-                return Ok(Claim {
+                return Ok(Span {
                     end: Place { segment, offset: offset + len, position: end },
                     segment,
                     offset,
                     limit: offset + len,
                     left: len as usize,
                     taken: Chain::EMPTY,
-                    lane: self,
                 });
             }
         }
-        self.claim_slow(len, head, None)
+        self.prepare_slow(len, head, None)
     }
 
     /// As [`Lane::claim`], with segments that were waited for; those not needed go back.
@@ -213,13 +243,14 @@ impl Lane {
     /// # Errors
     /// As [`Lane::claim`]; the grant is given back in every case.
     pub fn claim_with(&mut self, grant: Grant, len: usize, head: usize) -> Result<Claim<'_>, ClaimError> {
-        self.claim_slow(len, head, Some(grant))
+        let span = self.prepare_slow(len, head, Some(grant))?;
+        Ok(Claim { span, lane: self })
     }
 
     /// Takes part of the claim's way that is rare: a new segment, a lane that was retired, the end of the engine.
     #[cold]
     #[inline(never)]
-    fn claim_slow(&mut self, len: usize, head: usize, grant: Option<Grant>) -> Result<Claim<'_>, ClaimError> {
+    fn prepare_slow(&mut self, len: usize, head: usize, grant: Option<Grant>) -> Result<Span, ClaimError> {
         let size = self.view.segment_size();
         assert!(head <= len && head <= size as usize, "the head of a claim must fit in it and in a segment");
         let most = self.engine.segments_for(len);
@@ -228,7 +259,9 @@ impl Lane {
         }
         // Any value but `committed` says "a claim is in progress"; the true end follows below.
         self.shared.producer.reserved.store(self.position.raw() + 1, Relaxed);
-        light_barrier();
+        if !cfg!(mutant = "slow_claim_barrier_missing") {
+            light_barrier();
+        }
         if let Err(error) = self.settle_state() {
             self.unreserve();
             return Err(error);
@@ -263,7 +296,9 @@ impl Lane {
                 self.shared.producer.first.store(taken.first, Relaxed);
             } else {
                 table.set_end(self.segment, self.offset + here as u32);
-                table.set_next(self.segment, taken.first);
+                if !cfg!(mutant = "chain_is_not_linked") {
+                    table.set_next(self.segment, taken.first);
+                }
             }
         }
         let end = if taken.count == 0 {
@@ -289,7 +324,7 @@ impl Lane {
         } else {
             (taken.first, 0, size.min(len as u32))
         };
-        Ok(Claim { end, segment, offset, limit, left: len, taken, lane: self })
+        Ok(Span { end, segment, offset, limit, left: len, taken })
     }
 
     /// Brings the lane into a state in which a claim may go on, `reserved` being announced already.
@@ -307,6 +342,7 @@ impl Lane {
                     self.segment = NIL;
                     self.room = 0;
                     self.offset = 0;
+                    self.revive = true;
                     return Ok(());
                 }
                 _ => return Err(ClaimError::Closed),
@@ -316,6 +352,12 @@ impl Lane {
 
     fn unreserve(&mut self) {
         self.shared.producer.reserved.store(self.position.raw(), ABORT); // P2
+        if !cfg!(mutant = "abort_barrier_missing") {
+            light_barrier(); // meets the heavy barrier of the close: it sees no claim, or we see that it waits for this one
+        }
+        if self.shared.state() == CLOSED && !cfg!(mutant = "abort_is_silent_at_the_close") {
+            self.engine.doorbell.always();
+        }
     }
 
     fn consumed(&self) -> Position {
@@ -330,8 +372,12 @@ impl Lane {
             match self.shared.state() {
                 // RETIRING: the I/O side will see the commit and let go.
                 ACTIVE | RETIRING => return Ok(()),
+                // Retired since the claim began: the record was taken before that, and the open segment is gone. Brought back
+                // to life here, the lane would go on writing into it.
+                RETIRED if !self.revive && !cfg!(mutant = "commit_revives_a_drained_lane") => return Ok(()),
                 RETIRED => {
                     if self.shared.exchange(RETIRED, ACTIVE).is_ok() {
+                        self.revive = false;
                         self.engine.ready.push(&self.shared);
                         self.engine.doorbell.lane_ready();
                         return Ok(());
@@ -339,13 +385,16 @@ impl Lane {
                 }
                 // Closing: claims under way at that moment are still drained.
                 CLOSED => {
-                    self.engine.doorbell.memory_wanted();
+                    // Whatever the I/O thread is doing: between its look at this claim and its sleep no other word says so.
+                    if !cfg!(mutant = "commit_is_silent_at_the_close") {
+                        self.engine.doorbell.always();
+                    }
                     return Ok(());
                 }
                 DEAD => spin_loop_once(),
                 _ => {
-                    let last = Position::from_raw(self.shared.io.final_position.load(FINAL_SEE));
-                    return if self.position <= last { Ok(()) } else { Err(ClaimError::Closed) };
+                    let last = Position::from_raw(self.shared.io.final_position.load(Relaxed));
+                    return if self.position <= last || cfg!(mutant = "last_word_accepts_everything") { Ok(()) } else { Err(ClaimError::Closed) };
                 }
             }
         }
@@ -361,8 +410,10 @@ fn spin_loop_once() {
 
 impl Drop for Lane {
     fn drop(&mut self) {
-        self.shared.producer.dropped.store(true, Release);
-        fence(SeqCst); // meets the heavy barrier of a retirement: it sees `dropped`, or we see RETIRED
+        self.shared.producer.dropped.store(true, Relaxed);
+        if !cfg!(mutant = "drop_fence_missing") {
+            fence(SeqCst); // meets the heavy barrier of a retirement: it sees `dropped`, or we see RETIRING or RETIRED
+        }
         loop {
             match self.shared.state() {
                 RETIRED => {
@@ -392,10 +443,9 @@ struct Place {
     position: Position,
 }
 
-/// Claimed bytes, to be written from first to last and committed. Dropped without commit, it leaves no trace.
-#[must_use = "a claim that is not committed is aborted"]
-pub struct Claim<'a> {
-    lane: &'a mut Lane,
+/// What a claim covers.
+#[derive(Clone, Copy)]
+struct Span {
     /// Where the next byte goes.
     segment: u32,
     offset: u32,
@@ -408,22 +458,29 @@ pub struct Claim<'a> {
     end: Place,
 }
 
+/// Claimed bytes, to be written from first to last and committed. Dropped without commit, it leaves no trace.
+#[must_use = "a claim that is not committed is aborted"]
+pub struct Claim<'a> {
+    span: Span,
+    lane: &'a mut Lane,
+}
+
 impl Claim<'_> {
     /// Bytes still to be written.
     #[inline]
     pub fn remaining(&self) -> usize {
-        self.left
+        self.span.left
     }
 
     /// The rest of the claim that lies in the present segment, to be written in place; [`Claim::advance`] moves on.
     /// For a claim that fits its segment this is all of it.
     #[inline]
     pub fn chunk(&mut self) -> &mut [u8] {
-        let len = self.limit - self.offset;
-        self.lane.engine.slab.witness_write(self.segment, self.offset, len);
+        let len = self.span.limit - self.span.offset;
+        self.lane.engine.slab.witness_write(self.span.segment, self.span.offset, len);
         // SAFETY: I2: bytes from the committed position to the claim's end belong to the lane's one producer, whose
         // `&mut` this claim holds.
-        unsafe { self.lane.view.slice_mut(self.segment, self.offset, len) }
+        unsafe { self.lane.view.slice_mut(self.span.segment, self.span.offset, len) }
     }
 
     /// Says that the next `count` bytes of the present [`Claim::chunk`] are written.
@@ -432,17 +489,17 @@ impl Claim<'_> {
     /// If `count` is more than that chunk has.
     #[inline]
     pub fn advance(&mut self, count: usize) {
-        assert!(count <= (self.limit - self.offset) as usize, "a claim is advanced within its chunk");
-        self.offset += count as u32;
-        self.left -= count;
-        if self.offset == self.limit && self.left > 0 {
-            self.segment = if self.segment == self.lane.segment {
-                self.taken.first
+        assert!(count <= (self.span.limit - self.span.offset) as usize, "a claim is advanced within its chunk");
+        self.span.offset += count as u32;
+        self.span.left -= count;
+        if self.span.offset == self.span.limit && self.span.left > 0 {
+            self.span.segment = if self.span.segment == self.lane.segment {
+                self.span.taken.first
             } else {
-                self.lane.engine.table.next(self.segment)
+                self.lane.engine.table.next(self.span.segment)
             };
-            self.offset = 0;
-            self.limit = self.lane.view.segment_size().min(self.left as u32);
+            self.span.offset = 0;
+            self.span.limit = self.lane.view.segment_size().min(self.span.left as u32);
         }
     }
 
@@ -451,7 +508,7 @@ impl Claim<'_> {
     /// # Panics
     /// If `bytes` is longer than what remains of the claim.
     pub fn put(&mut self, mut bytes: &[u8]) {
-        assert!(bytes.len() <= self.left, "a claim holds no more than was claimed");
+        assert!(bytes.len() <= self.span.left, "a claim holds no more than was claimed");
         while !bytes.is_empty() {
             let chunk = self.chunk();
             let n = chunk.len().min(bytes.len());
@@ -472,14 +529,16 @@ impl Claim<'_> {
         let this = std::mem::ManuallyDrop::new(self);
         // SAFETY: `this` is never used or dropped after; reading out its `lane` reference ends the claim's borrow.
         let lane: &mut Lane = unsafe { std::ptr::read(&raw const this.lane) };
-        let end = this.end;
+        let end = this.span.end;
         lane.segment = end.segment;
         lane.offset = end.offset;
         lane.room = lane.view.segment_size() - end.offset;
         lane.position = end.position;
         // P1. `reserved` has this value already: no claim is in progress any more.
         lane.shared.producer.committed.store(end.position.raw(), PUBLISH);
-        light_barrier();
+        if !cfg!(mutant = "commit_barrier_missing") {
+            light_barrier();
+        }
         if lane.shared.io.state.load(Relaxed) == ACTIVE { Ok(()) } else { lane.commit_slow() }
     }
 }
@@ -487,8 +546,8 @@ impl Claim<'_> {
 impl Drop for Claim<'_> {
     /// Aborts: no hole stays, and segments taken for the claim go back.
     fn drop(&mut self) {
-        if self.taken.count > 0 {
-            self.lane.engine.give_back(self.taken);
+        if self.span.taken.count > 0 {
+            self.lane.engine.give_back(self.span.taken);
         }
         self.lane.unreserve();
     }

@@ -6,7 +6,7 @@
 use crate::order::{GRANT, GRANT_SEE};
 use crate::segments::{Chain, NIL};
 use crate::sync::{Arc, AtomicU32, Mutex, Unparker, lock};
-use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+use std::sync::atomic::Ordering::Relaxed;
 
 pub(crate) const IDLE: u32 = 0;
 pub(crate) const WAITING: u32 = 1;
@@ -52,7 +52,7 @@ impl Mailbox {
         } else {
             self.state.compare_exchange(WAITING, GRANTED, GRANT, Relaxed).is_ok() // P4
         };
-        if won {
+        if won && !cfg!(mutant = "a_grant_wakes_nobody") {
             self.waker.unpark();
         }
         won
@@ -60,8 +60,8 @@ impl Mailbox {
 
     /// The I/O side ends the wait without a grant.
     pub(crate) fn close(&self) -> bool {
-        let won = self.state.compare_exchange(WAITING, CLOSED, Release, Relaxed).is_ok();
-        if won {
+        let won = self.state.compare_exchange(WAITING, CLOSED, Relaxed, Relaxed).is_ok();
+        if won && !cfg!(mutant = "a_close_wakes_nobody") {
             self.waker.unpark();
         }
         won
@@ -81,7 +81,7 @@ impl Mailbox {
 
     /// The waiter's deadline. False: something was decided first; look.
     pub(crate) fn cancel(&self) -> bool {
-        self.state.compare_exchange(WAITING, CANCELLED, AcqRel, Acquire).is_ok()
+        self.state.compare_exchange(WAITING, CANCELLED, Relaxed, Relaxed).is_ok()
     }
 }
 

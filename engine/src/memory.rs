@@ -136,7 +136,7 @@ impl Memory {
                     return; // what is gathered stays his: a large record is not starved by small ones
                 }
                 let chain = self.link(need, shared);
-                if waiter.grant(chain) {
+                if waiter.grant(chain) || cfg!(mutant = "a_refused_grant_leaks") {
                     self.gathered.truncate(self.gathered.len() - need);
                     shared.inbox.leave();
                 }
@@ -159,16 +159,18 @@ impl Memory {
         Chain { first: chosen[0], count: need as u32 }
     }
 
-    /// Whether a sender came for memory, or gave some back that a waiter could use, since the last settle.
+    /// Whether a sender came for memory, or gave some back, or stopped waiting for what is set aside, since the last settle.
     pub(crate) fn has_new_work(&mut self, shared: &Shared) -> bool {
+        // Also with nobody waiting: a sender that only tries never rings, and would find nothing free for ever.
+        if (!shared.returns.is_empty() && !cfg!(mutant = "returned_memory_is_slept_on")) || (self.waiters.front().is_some_and(|oldest| !oldest.is_waiting()) && !cfg!(mutant = "memory_set_aside_is_slept_on")) {
+            return true;
+        }
         if shared.inbox.waiting() == 0 {
             return false;
         }
         let known = self.waiters.len();
         shared.inbox.pick_up(&mut self.waiters);
         self.waiters.len() > known
-            || !shared.returns.is_empty()
-            || self.waiters.front().is_some_and(|oldest| !oldest.is_waiting())
     }
 
     pub(crate) fn close(&mut self, shared: &Shared) {

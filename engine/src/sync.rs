@@ -35,16 +35,80 @@ mod imp {
 
 #[cfg(loom)]
 mod imp {
-    pub(crate) type AtomicU32 = loom::sync::atomic::AtomicU32;
-    pub(crate) type AtomicU64 = loom::sync::atomic::AtomicU64;
-    pub(crate) type AtomicI64 = loom::sync::atomic::AtomicI64;
-    pub(crate) type AtomicBool = loom::sync::atomic::AtomicBool;
     pub(crate) type Mutex<T> = loom::sync::Mutex<T>;
     pub(crate) type MutexGuard<'a, T> = loom::sync::MutexGuard<'a, T>;
     pub(crate) type Arc<T> = loom::sync::Arc<T>;
     pub(crate) use loom::hint::spin_loop;
     pub(crate) use loom::sync::atomic::fence;
     use std::sync::atomic::Ordering;
+
+    /// An atomic of loom's that also shows it every load. loom remembers only the last access to an atomic: a load that another
+    /// thread's load follows is forgotten, and the store after that is then never tried before it (seen with loom 0.7.3: a model
+    /// of "load; the other loads and exchanges" explored one interleaving). A relaxed write to a word of its own beside each load
+    /// makes loads count, and orders nothing.
+    macro_rules! atomic {
+        ($name:ident, $value:ty) => {
+            pub(crate) struct $name {
+                value: loom::sync::atomic::$name,
+                loads: loom::sync::atomic::AtomicUsize,
+            }
+
+            #[allow(dead_code)] // each type has what some atomic of the engine needs
+            impl $name {
+                pub(crate) fn new(value: $value) -> Self {
+                    $name { value: loom::sync::atomic::$name::new(value), loads: loom::sync::atomic::AtomicUsize::new(0) }
+                }
+
+                pub(crate) fn load(&self, order: Ordering) -> $value {
+                    self.loads.fetch_add(1, Ordering::Relaxed);
+                    self.value.load(order)
+                }
+
+                pub(crate) fn store(&self, value: $value, order: Ordering) {
+                    self.value.store(value, order);
+                }
+
+                pub(crate) fn swap(&self, value: $value, order: Ordering) -> $value {
+                    self.value.swap(value, order)
+                }
+
+                pub(crate) fn compare_exchange(
+                    &self,
+                    from: $value,
+                    to: $value,
+                    order: Ordering,
+                    failed: Ordering,
+                ) -> Result<$value, $value> {
+                    self.value.compare_exchange(from, to, order, failed)
+                }
+
+                pub(crate) fn compare_exchange_weak(
+                    &self,
+                    from: $value,
+                    to: $value,
+                    order: Ordering,
+                    failed: Ordering,
+                ) -> Result<$value, $value> {
+                    self.value.compare_exchange_weak(from, to, order, failed)
+                }
+            }
+        };
+    }
+
+    atomic!(AtomicU32, u32);
+    atomic!(AtomicU64, u64);
+    atomic!(AtomicI64, i64);
+    atomic!(AtomicBool, bool);
+
+    impl AtomicU32 {
+        pub(crate) fn fetch_add(&self, value: u32, order: Ordering) -> u32 {
+            self.value.fetch_add(value, order)
+        }
+
+        pub(crate) fn fetch_sub(&self, value: u32, order: Ordering) -> u32 {
+            self.value.fetch_sub(value, order)
+        }
+    }
 
     /// loom has no asymmetric barrier: both halves are real fences, which is what the pair promises.
     pub(crate) fn light_barrier() {

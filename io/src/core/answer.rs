@@ -1,0 +1,211 @@
+//! Answers to Produce requests.
+
+use super::Core;
+use super::batch::{Batch, BatchId};
+use super::ports::ConnId;
+use super::produced::Produced;
+use super::report::{Delivered, DeliveryFailure, FailureKind};
+use super::requests::RequestId;
+use crate::time::Time;
+use crate::wire::error_code::ErrorClass;
+use crate::wire::produce::{ProduceResponse, TopicRef, parse_response};
+
+/// The first Produce version of which the broker expects the client to keep quiet when throttled (KIP-219).
+const CLIENT_THROTTLES: i16 = 6;
+
+impl Core {
+    /// Reads a whole response before it acts on any of it. An error means that the connection is out of step; its
+    /// batches stay in the request until the connection is closed.
+    pub(super) fn produce_response(
+        &mut self,
+        conn: ConnId,
+        id: RequestId,
+        body: &[u8],
+        now: Time,
+    ) -> Result<(), String> {
+        let mut produced = std::mem::take(&mut self.scratch.produced);
+        produced.clear();
+        let parsed = self.read_answers(id, body, &mut produced);
+        let result = parsed.map(|response| {
+            let version = self.requests.get(id).version;
+            let mut batches = std::mem::take(&mut self.scratch.batches);
+            batches.extend_from_slice(&self.requests.get(id).batches);
+            self.answered(conn);
+            self.hear(conn, version, &response, now);
+            for answer in produced.drain(..) {
+                self.apply(batches[answer.number], &answer, now);
+            }
+            batches.clear();
+            self.scratch.batches = batches;
+        });
+        self.scratch.produced = produced;
+        result
+    }
+
+    fn read_answers(
+        &self,
+        id: RequestId,
+        body: &[u8],
+        produced: &mut Vec<Produced>,
+    ) -> Result<ProduceResponse, String> {
+        let request = self.requests.get(id);
+        let is = |number: usize, topic: TopicRef<'_>, index: i32| {
+            let Some(batch) = request.batches.get(number) else { return false };
+            let partition = &self.partitions[self.batches.get(*batch).partition as usize];
+            partition.index == index
+                && match topic {
+                    TopicRef::Name(name) => name == self.metadata.name(partition.topic),
+                    // The id may have changed since the request was made: it is looked up where the request says.
+                    TopicRef::Id(id) => request.topic_ids.get(number).is_some_and(|asked| *asked == id),
+                }
+        };
+        let mut strange = None;
+        let response = parse_response(request.version, body, |answer| {
+            // In the order of the request, from every broker seen so far.
+            let next = produced.len();
+            let found = is(next, answer.topic, answer.index)
+                .then_some(next)
+                .or_else(|| (0..request.batches.len()).find(|number| is(*number, answer.topic, answer.index)));
+            match found {
+                Some(number) => produced.push(Produced::new(number, &answer)),
+                None => strange = Some(format!("an answer for a partition not asked about: {:?}", answer.topic)),
+            }
+        });
+        let response = response.map_err(|error| error.to_string())?;
+        if let Some(strange) = strange {
+            return Err(strange);
+        }
+        if !produced.is_sorted_by_key(|answer| answer.number) {
+            produced.sort_by_key(|answer| answer.number);
+        }
+        let each_once = produced.iter().enumerate().all(|(at, answer)| answer.number == at);
+        if !each_once || produced.len() != request.batches.len() {
+            return Err("a response that does not answer each partition once".to_owned());
+        }
+        Ok(response)
+    }
+
+    /// What a response says beside its batches.
+    fn hear(&mut self, conn: ConnId, version: i16, response: &ProduceResponse, now: Time) {
+        if let Ok(ms) = u64::try_from(response.throttle_ms)
+            && ms > 0
+            && version >= CLIENT_THROTTLES
+            && let Some(broker) = self.connection(conn).map(|c| c.broker)
+        {
+            self.brokers.get_mut(broker).throttled_until = now + std::time::Duration::from_millis(ms);
+        }
+        for node in &response.node_endpoints {
+            if let Some(moved) = self.brokers.name(node.node_id, &node.host, node.port) {
+                self.close_connection(moved, "the broker has moved", now);
+            }
+        }
+    }
+
+    /// Takes a batch out of the request that carried it.
+    pub(super) fn leave_request(&mut self, id: BatchId) {
+        let batch = self.batches.get_mut(id);
+        batch.in_request = false;
+        batch.written = false;
+        let number = batch.partition as usize;
+        self.partitions[number].remove_in_flight(id);
+    }
+
+    fn apply(&mut self, id: BatchId, answer: &Produced, now: Time) {
+        self.leave_request(id);
+        let batch = self.batches.get_mut(id);
+        let partition = &mut self.partitions[batch.partition as usize];
+        let class = answer.code.class();
+        if matches!(class, ErrorClass::None | ErrorClass::DuplicateSequence) {
+            if batch.identity == partition.identity {
+                partition.appended(batch.order);
+            }
+            let duplicate = class == ErrorClass::DuplicateSequence;
+            let base_offset = if duplicate { -1 } else { answer.base_offset.max(-1) };
+            if base_offset >= 0 {
+                partition.last_acked_offset = base_offset.saturating_add(i64::from(batch.count) - 1);
+            }
+            let log_append_time = if duplicate { -1 } else { answer.log_append_time };
+            let delivered = Ok(Delivered { base_offset, log_append_time });
+            self.batches.resolve(id, &mut self.ledger, &delivered);
+            self.batches.release(id, &mut self.io, &mut self.ledger);
+            return;
+        }
+        let in_doubt_before = batch.maybe_appended;
+        batch.maybe_appended |= answer.leaves_doubt();
+        if batch.done {
+            self.batches.release(id, &mut self.io, &mut self.ledger);
+            return;
+        }
+        tracing::debug!(code = %answer.code, partition = partition.index, attempts = batch.attempts, "a batch was refused");
+        let number = batch.partition;
+        match class {
+            ErrorClass::RetriableRefresh => {
+                let (topic, index) = (partition.topic, partition.index);
+                match answer.leader {
+                    Some(leader) => self.metadata.hint(topic, index, leader),
+                    None => self.metadata.want(),
+                }
+                self.retry_or_fail(id, answer, now);
+            }
+            ErrorClass::Retriable => self.retry_or_fail(id, answer, now),
+            ErrorClass::OutOfOrderSequence => {
+                // The broker has looked for it: it is not in this log.
+                batch.maybe_appended = false;
+                if self.is_oldest(number, id) {
+                    // Nothing before it is under way, so what the broker waits for will never come.
+                    self.mark_gap(id);
+                }
+                self.retry_or_fail(id, answer, now);
+            }
+            ErrorClass::UnknownProducerId if answer.log_start_offset == -1 => self.retry_or_fail(id, answer, now),
+            ErrorClass::UnknownProducerId | ErrorClass::InvalidProducerEpoch if !in_doubt_before => {
+                self.mark_gap(id);
+                self.retry_or_fail(id, answer, now);
+            }
+            ErrorClass::MessageTooLarge if batch.count > 1 && !batch.maybe_appended => self.split(id, now),
+            ErrorClass::MessageTooLarge if batch.count == 1 => {
+                let kind = FailureKind::TooLarge { size: batch.wire_len() };
+                let possibly_appended = batch.maybe_appended;
+                self.fail_batch(id, &DeliveryFailure { kind, possibly_appended });
+            }
+            _ => {
+                let failure = answer.failure(batch.maybe_appended);
+                if batch.count > 1 && !answer.wrong.is_empty() {
+                    self.abandon(id);
+                    let batch = self.batches.get_mut(id);
+                    answer.fail_records(batch, &mut self.ledger, failure.possibly_appended);
+                    self.batches.release(id, &mut self.io, &mut self.ledger);
+                } else {
+                    self.fail_batch(id, &failure);
+                }
+            }
+        }
+    }
+
+    /// Whether no older batch of the partition is under way.
+    fn is_oldest(&self, number: u32, id: BatchId) -> bool {
+        let partition = &self.partitions[number as usize];
+        let order = self.batches.get(id).order;
+        let older = |other: &Batch| other.order < order;
+        !partition.in_flight.iter().any(|other| older(self.batches.get(*other)))
+            && partition.retry.front().is_none_or(|head| head.0 > order)
+    }
+
+    fn mark_gap(&mut self, id: BatchId) {
+        let batch = self.batches.get(id);
+        let partition = &mut self.partitions[batch.partition as usize];
+        if batch.identity == partition.identity {
+            partition.gap = Some(partition.gap.map_or(batch.order, |gap| gap.max(batch.order)));
+        }
+    }
+
+    fn retry_or_fail(&mut self, id: BatchId, answer: &Produced, now: Time) {
+        let batch = self.batches.get(id);
+        if batch.attempts > self.cfg.retries {
+            let failure = answer.failure(batch.maybe_appended);
+            self.fail_batch(id, &failure);
+        } else {
+            self.requeue(id, now);
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! What the core needs to know. Checked by whoever builds it: the core takes every value as it is.
+
+use std::time::Duration;
+
+/// Kafka's `acks`: which replicas must have a batch before it counts as delivered.
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub enum Acks {
+    /// None: delivered means written to the socket; there are no offsets and errors of the broker are not seen.
+    None,
+    /// The leader alone.
+    Leader,
+    /// All in-sync replicas.
+    All,
+}
+
+impl Acks {
+    /// The protocol's number.
+    pub const fn code(self) -> i16 {
+        match self {
+            Self::None => 0,
+            Self::Leader => 1,
+            Self::All => -1,
+        }
+    }
+}
+
+/// The settings of a [`Core`](super::Core). Kafka's names stand beside each; the defaults are Kafka's.
+#[derive(Clone, Debug)]
+pub struct CoreConfig {
+    /// `client.id`.
+    pub client_id: String,
+    /// `bootstrap.servers`: `host:port` each, `[v6]:port` for a numeric IPv6 address.
+    pub bootstrap: Vec<String>,
+    /// `acks`.
+    pub acks: Acks,
+    /// `enable.idempotence`: needs [`Acks::All`], at most 5 in flight, and retries.
+    pub enable_idempotence: bool,
+    /// `max.in.flight.requests.per.connection`.
+    pub max_in_flight: usize,
+    /// `linger.ms`.
+    pub linger: Duration,
+    /// `batch.size`: bytes at which a partition is due before its linger is over.
+    pub batch_size: usize,
+    /// `batch.max.bytes`: the most bytes of one batch, header included. A single larger record goes alone.
+    pub batch_max_bytes: usize,
+    /// `max.request.size`: the most bytes of one Produce request. A single larger batch goes alone.
+    pub max_request_size: usize,
+    /// `request.timeout.ms`.
+    pub request_timeout: Duration,
+    /// `delivery.timeout.ms`.
+    pub delivery_timeout: Duration,
+    /// `retry.backoff.ms`.
+    pub retry_backoff: Duration,
+    /// `retry.backoff.max.ms`.
+    pub retry_backoff_max: Duration,
+    /// `reconnect.backoff.ms`.
+    pub reconnect_backoff: Duration,
+    /// `reconnect.backoff.max.ms`.
+    pub reconnect_backoff_max: Duration,
+    /// `retries`: attempts after the first.
+    pub retries: u32,
+    /// `metadata.max.age.ms`.
+    pub metadata_max_age: Duration,
+    /// `metadata.max.idle.ms`: a topic that nobody has sent to for so long is no longer asked about.
+    pub metadata_max_idle: Duration,
+    /// `socket.connection.setup.timeout.ms`, for the connection and the version handshake.
+    pub connection_setup_timeout: Duration,
+    /// `socket.connection.setup.timeout.max.ms`.
+    pub connection_setup_timeout_max: Duration,
+    /// `connections.max.idle.ms`.
+    pub connections_max_idle: Duration,
+    /// `io.spin.us`: with a linger of zero, how long to look for new records before sleeping.
+    pub spin: Duration,
+    /// `allow.auto.create.topics`.
+    pub allow_auto_create: bool,
+}
+
+impl Default for CoreConfig {
+    fn default() -> Self {
+        Self {
+            client_id: "forebay".to_owned(),
+            bootstrap: Vec::new(),
+            acks: Acks::All,
+            enable_idempotence: true,
+            max_in_flight: 5,
+            linger: Duration::from_millis(5),
+            batch_size: 16_384,
+            batch_max_bytes: 1_000_000,
+            max_request_size: 1_048_576,
+            request_timeout: Duration::from_secs(30),
+            delivery_timeout: Duration::from_secs(120),
+            retry_backoff: Duration::from_millis(100),
+            retry_backoff_max: Duration::from_secs(1),
+            reconnect_backoff: Duration::from_millis(50),
+            reconnect_backoff_max: Duration::from_secs(1),
+            retries: i32::MAX as u32,
+            metadata_max_age: Duration::from_secs(300),
+            metadata_max_idle: Duration::from_secs(300),
+            connection_setup_timeout: Duration::from_secs(10),
+            connection_setup_timeout_max: Duration::from_secs(30),
+            connections_max_idle: Duration::from_secs(540),
+            spin: Duration::ZERO,
+            allow_auto_create: true,
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! What the core remembers of one lane: how much was taken, how old the rest is, and who waits for it.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use forebay_engine::LaneId;
+
+use crate::time::Time;
+
+/// "No entry" in the index lists of the ledger.
+pub(crate) const NONE: u32 = u32::MAX;
+
+/// The age of untaken bytes is known to one part in so many of the delivery timeout.
+pub(crate) const AGE_PARTS: u32 = 32;
+
+pub(crate) struct Lane {
+    pub(crate) id: LaneId,
+    pub(crate) tag: u64,
+    /// Index of its partition in the core.
+    pub(crate) partition: u32,
+    /// In its partition's list of active lanes.
+    pub(crate) listed: bool,
+    /// Its producer is gone and it is retired: forgotten as soon as nothing here refers to it.
+    pub(crate) gone: bool,
+    /// Bytes seen and not taken, unused ends of segments included; 0 is exact.
+    pub(crate) pending: usize,
+    /// Bytes taken since the lane began.
+    pub(crate) taken: u64,
+    /// Bytes whose records have been reported.
+    pub(crate) resolved: u64,
+    /// Records taken since the lane began.
+    pub(crate) next_ordinal: u64,
+    /// Batches that hold memory of this lane.
+    pub(crate) held: u32,
+    /// A flush wants everything up to this position to be sent.
+    pub(crate) flush_to: u64,
+    /// Nothing untaken was published before this moment; valid while `pending > 0`.
+    since: Time,
+    /// When the lane was last seen empty.
+    empty_at: Time,
+    /// When the lane was first seen empty since it last held bytes.
+    pub(crate) drained_at: Time,
+    /// (moment, position): bytes from the position on were published after the moment. The first is `since`. Filled
+    /// only when bytes stay for a considerable part of the delivery timeout.
+    marks: VecDeque<(Time, u64)>,
+    /// Outstanding spans in send order.
+    pub(super) head: u32,
+    pub(super) tail: u32,
+    /// Flushes that wait for this lane, by position.
+    pub(super) wait_head: u32,
+    pub(super) wait_tail: u32,
+}
+
+impl Lane {
+    pub(crate) fn new(id: LaneId, tag: u64, partition: u32) -> Self {
+        Self {
+            id,
+            tag,
+            partition,
+            listed: false,
+            gone: false,
+            pending: 0,
+            taken: 0,
+            resolved: 0,
+            next_ordinal: 0,
+            held: 0,
+            flush_to: 0,
+            since: Time::ZERO,
+            empty_at: Time::ZERO,
+            drained_at: Time::ZERO,
+            marks: VecDeque::new(),
+            head: NONE,
+            tail: NONE,
+            wait_head: NONE,
+            wait_tail: NONE,
+        }
+    }
+
+    /// The lane has come to life; nothing in it was published before `earliest`.
+    pub(crate) fn activate(&mut self, earliest: Time, now: Time) {
+        self.listed = true;
+        self.gone = false;
+        self.empty_at = earliest;
+        self.drained_at = now;
+    }
+
+    /// The lane was looked at and holds `pending` bytes.
+    pub(crate) fn seen(&mut self, pending: usize, now: Time, delivery_timeout: Duration) {
+        if pending == 0 {
+            if self.pending > 0 {
+                self.drained_at = now;
+            }
+            self.empty_at = now;
+        } else if self.pending == 0 {
+            self.since = self.empty_at;
+        } else {
+            let newest = self.marks.back().map_or(self.since, |mark| mark.0);
+            let end = self.taken + pending as u64;
+            if now.since(newest) >= delivery_timeout / AGE_PARTS && self.marks.len() <= AGE_PARTS as usize {
+                if self.marks.is_empty() {
+                    self.marks.push_back((self.since, self.taken));
+                }
+                self.marks.push_back((now, end));
+            }
+        }
+        self.pending = pending;
+    }
+
+    /// `bytes` were taken off its front; `drained` if that was all that had been seen. What was seen is counted in
+    /// positions, which include the unused ends of segments, so only the engine knows whether it was all.
+    pub(crate) fn took(&mut self, bytes: usize, drained: bool, now: Time) {
+        self.taken += bytes as u64;
+        if drained {
+            self.pending = 0;
+            self.marks.clear();
+            // Conservative: what was published between the look and now counts from the look.
+            self.empty_at = now;
+            self.drained_at = now;
+            return;
+        }
+        self.pending = self.pending.saturating_sub(bytes).max(1);
+        while self.marks.get(1).is_some_and(|mark| mark.1 <= self.taken) {
+            self.marks.pop_front();
+        }
+        if let Some(first) = self.marks.front() {
+            self.since = first.0;
+        }
+    }
+
+    /// Nothing untaken is older than this. Only while bytes are pending.
+    pub(crate) fn oldest(&self) -> Time {
+        self.since
+    }
+
+    /// Bytes at the front that are older than `timeout`, as exactly as the marks tell; rounded down to whole records by
+    /// whoever takes them.
+    pub(crate) fn expired(&mut self, now: Time, timeout: Duration) -> usize {
+        while self.pending > 0 && self.since + timeout <= now {
+            let end = self.marks.get(1).map_or(self.taken + self.pending as u64, |mark| mark.1);
+            if end > self.taken {
+                return (end - self.taken) as usize;
+            }
+            self.marks.pop_front();
+            if let Some(first) = self.marks.front() {
+                self.since = first.0;
+            }
+        }
+        0
+    }
+
+    /// True if a flush waits for bytes that are still in the lane.
+    pub(crate) fn is_flushed(&self) -> bool {
+        self.pending > 0 && self.flush_to > self.taken
+    }
+
+    /// True if nothing in the core refers to the lane any more.
+    pub(crate) fn is_unused(&self) -> bool {
+        self.head == NONE && self.held == 0 && self.wait_head == NONE
+    }
+}

@@ -1,0 +1,269 @@
+//! What is known of the cluster's topics: who leads which partition, and when to ask again.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::Core;
+use super::backoff::delay;
+use super::partition::Leader;
+use super::ports::ConnId;
+use super::report::{DeliveryFailure, FailureKind};
+use super::requests::Kind;
+use crate::time::Time;
+use crate::topics::{TopicEntry, TopicId};
+use crate::wire::control::{self, TopicMeta, encode_metadata};
+use crate::wire::error_code::{ErrorClass, ErrorCode};
+
+struct Topic {
+    entry: Arc<TopicEntry>,
+    kafka_id: [u8; 16],
+    leaders: Vec<Leader>,
+    error: ErrorCode,
+    last_used: Time,
+    /// Asked about; ends when nobody has used it for `metadata.max.idle.ms`.
+    asked_about: bool,
+    /// Batches above this were refused as too large.
+    largest_batch: usize,
+}
+
+pub(crate) struct Metadata {
+    topics: Vec<Option<Topic>>,
+    by_name: HashMap<Arc<str>, TopicId>,
+    /// Something is missing or known to be wrong.
+    wanted: bool,
+    asked: Option<ConnId>,
+    failures: u32,
+    not_before: Time,
+    learned_at: Time,
+}
+
+impl Metadata {
+    pub(crate) fn new(now: Time) -> Self {
+        Self {
+            topics: Vec::new(),
+            by_name: HashMap::new(),
+            wanted: true,
+            asked: None,
+            failures: 0,
+            not_before: now,
+            learned_at: now,
+        }
+    }
+
+    fn topic(&self, id: TopicId) -> Option<&Topic> {
+        self.topics.get(id.index()).and_then(Option::as_ref)
+    }
+
+    fn topic_mut(&mut self, id: TopicId) -> Option<&mut Topic> {
+        self.topics.get_mut(id.index()).and_then(Option::as_mut)
+    }
+
+    pub(crate) fn leader(&self, topic: TopicId, index: i32) -> Leader {
+        let leader = self.topic(topic).and_then(|t| t.leaders.get(usize::try_from(index).ok()?));
+        leader.copied().unwrap_or(Leader::NONE)
+    }
+
+    pub(crate) fn name(&self, topic: TopicId) -> &str {
+        self.topic(topic).map_or("", |t| t.entry.name())
+    }
+
+    /// The topic's id in the cluster; zeros if it has none.
+    pub(crate) fn kafka_id(&self, topic: TopicId) -> [u8; 16] {
+        self.topic(topic).map_or([0; 16], |t| t.kafka_id)
+    }
+
+    pub(crate) fn largest_batch(&self, topic: TopicId) -> usize {
+        self.topic(topic).map_or(usize::MAX, |t| t.largest_batch)
+    }
+
+    /// A batch of `len` bytes was too large for a topic: the next ones are at most `smaller`. Forgotten with the next
+    /// regular refresh, for the limit may be raised.
+    pub(crate) fn shrink_batches(&mut self, topic: TopicId, smaller: usize) {
+        if let Some(topic) = self.topic_mut(topic) {
+            topic.largest_batch = topic.largest_batch.min(smaller);
+        }
+    }
+
+    /// Why nothing can be sent to a topic, if waiting does not help.
+    pub(crate) fn refusal(&self, topic: TopicId) -> Option<DeliveryFailure> {
+        let code = self.topic(topic)?.error;
+        let hopeless = !matches!(
+            code.class(),
+            ErrorClass::None | ErrorClass::Retriable | ErrorClass::RetriableRefresh | ErrorClass::Rebootstrap
+        );
+        hopeless
+            .then_some(DeliveryFailure { kind: FailureKind::Broker { code, message: None }, possibly_appended: false })
+    }
+
+    /// Ask again as soon as the backoff allows.
+    pub(crate) fn want(&mut self) {
+        self.wanted = true;
+    }
+
+    pub(crate) fn is_wanted(&self) -> bool {
+        self.wanted || self.asked.is_some()
+    }
+
+    pub(crate) fn lost(&mut self, conn: ConnId) {
+        if self.asked == Some(conn) {
+            self.asked = None;
+            self.wanted = true;
+        }
+    }
+
+    /// When to ask next.
+    pub(crate) fn due(&self, max_age: std::time::Duration) -> Time {
+        match (self.asked, self.wanted) {
+            (Some(_), _) => Time::MAX,
+            (None, true) => self.not_before,
+            (None, false) => (self.learned_at + max_age).max(self.not_before),
+        }
+    }
+
+    /// A broker names a partition's leader (KIP-951). Only news count.
+    pub(crate) fn hint(&mut self, topic: TopicId, index: i32, leader: Leader) {
+        if let Some(topic) = self.topic_mut(topic)
+            && let Some(known) = usize::try_from(index).ok().and_then(|i| topic.leaders.get_mut(i))
+            && leader.epoch > known.epoch
+        {
+            *known = leader;
+        }
+    }
+
+    /// Learns about one topic. Answers whether something is still missing.
+    fn learn(&mut self, id: TopicId, meta: &TopicMeta) -> bool {
+        let Some(topic) = self.topic_mut(id) else { return false };
+        topic.error = meta.error;
+        if !meta.error.is_none() && meta.partitions.is_empty() {
+            return matches!(meta.error.class(), ErrorClass::Retriable | ErrorClass::RetriableRefresh);
+        }
+        let recreated = topic.kafka_id != meta.id;
+        topic.kafka_id = meta.id;
+        topic.leaders.resize(meta.partitions.len(), Leader::NONE);
+        for partition in &meta.partitions {
+            let Some(known) = usize::try_from(partition.index).ok().and_then(|i| topic.leaders.get_mut(i)) else {
+                continue;
+            };
+            // A broker that lags behind may name an old leader.
+            if recreated || partition.leader_epoch >= known.epoch || partition.leader_epoch < 0 {
+                *known = Leader { node: partition.leader, epoch: partition.leader_epoch };
+            }
+        }
+        false
+    }
+}
+
+impl Core {
+    /// Somebody waits for a topic's partitions.
+    pub(super) fn want_topic(&mut self, id: TopicId, now: Time) {
+        self.use_topic(id, now);
+        if self.metadata.topic(id).is_some_and(|t| t.leaders.is_empty() || !t.error.is_none()) {
+            self.metadata.want();
+        }
+    }
+
+    /// A partition's leader is not known.
+    pub(super) fn want_leader(&mut self, id: TopicId, now: Time) {
+        self.use_topic(id, now);
+        self.metadata.want();
+    }
+
+    /// A topic is in use; it will be asked about.
+    pub(super) fn use_topic(&mut self, id: TopicId, now: Time) {
+        if self.metadata.topic(id).is_none() {
+            let Some(entry) = self.topics.entry(id) else { return };
+            let metadata = &mut self.metadata;
+            if metadata.topics.len() <= id.index() {
+                metadata.topics.resize_with(id.index() + 1, || None);
+            }
+            metadata.by_name.insert(entry.name().clone(), id);
+            metadata.topics[id.index()] = Some(Topic {
+                entry,
+                kafka_id: [0; 16],
+                leaders: Vec::new(),
+                error: ErrorCode::NONE,
+                last_used: now,
+                asked_about: false,
+                largest_batch: usize::MAX,
+            });
+        }
+        if let Some(topic) = self.metadata.topic_mut(id) {
+            topic.last_used = now;
+            if !std::mem::replace(&mut topic.asked_about, true) {
+                self.metadata.wanted = true;
+                if self.metadata.failures == 0 {
+                    // The pause after an answer is for asking the same again.
+                    self.metadata.not_before = now;
+                }
+            }
+        }
+    }
+
+    /// Asks for metadata when it is time.
+    pub(super) fn metadata_turn(&mut self, now: Time) {
+        if self.metadata.due(self.cfg.metadata_max_age) > now || self.closing.is_over() {
+            return;
+        }
+        let Some(conn) = self.any_ready_connection() else {
+            if let Some(at) = self.connect_anywhere(now) {
+                self.due_at = self.due_at.min(at);
+            }
+            return;
+        };
+        let Some(version) = self.connection(conn).and_then(|c| c.versions).map(|v| v.metadata) else { return };
+        let regular = !self.metadata.wanted;
+        for topic in self.metadata.topics.iter_mut().flatten() {
+            topic.asked_about = topic.last_used + self.cfg.metadata_max_idle > now;
+            if regular {
+                topic.largest_batch = usize::MAX;
+            }
+        }
+        for at in 0..self.active.len() {
+            let topic = self.partitions[self.active[at] as usize].topic;
+            if let Some(topic) = self.metadata.topic_mut(topic) {
+                topic.last_used = now;
+                topic.asked_about = true;
+            }
+        }
+        let create = self.cfg.allow_auto_create;
+        let asked = self.ask(conn, Kind::Metadata, version, now, |core, buf, header| {
+            let topics = core.metadata.topics.iter().flatten().filter(|t| t.asked_about);
+            encode_metadata(buf, header, topics.map(|t| &**t.entry.name()), create)
+        });
+        if asked {
+            self.metadata.asked = Some(conn);
+            self.metadata.wanted = false;
+        }
+    }
+
+    pub(super) fn learn(&mut self, answer: &control::Metadata, now: Time) {
+        self.metadata.asked = None;
+        self.metadata.learned_at = now;
+        let mut missing = !answer.error.is_none() || answer.brokers.is_empty();
+        if answer.error.class() == ErrorClass::Rebootstrap {
+            tracing::info!("the cluster asks to start again from the bootstrap servers");
+            self.brokers.forget_nodes();
+        } else if !missing {
+            self.brokers.forget_nodes();
+            for broker in &answer.brokers {
+                if let Some(moved) = self.brokers.name(broker.node_id, &broker.host, broker.port) {
+                    self.close_connection(moved, "the broker has moved", now);
+                }
+            }
+        }
+        for meta in &answer.topics {
+            let Some(id) = meta.name.as_deref().and_then(|name| self.metadata.by_name.get(name).copied()) else {
+                continue;
+            };
+            if !meta.error.is_none() {
+                tracing::warn!(topic = meta.name, error = %meta.error, "topic");
+            }
+            missing |= self.metadata.learn(id, meta);
+            self.topics.update(id, meta.partitions.len() as u32, meta.error.0);
+        }
+        self.metadata.wanted |= missing;
+        self.metadata.failures = if missing { self.metadata.failures.saturating_add(1) } else { 0 };
+        let (first, largest) = (self.cfg.retry_backoff, self.cfg.retry_backoff_max);
+        self.metadata.not_before = now + delay(first, largest, self.metadata.failures.max(1), &mut self.rng);
+    }
+}

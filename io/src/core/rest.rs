@@ -1,0 +1,146 @@
+//! Going to sleep: idle lanes give their memory back, and senders learn how to wake us.
+
+use std::time::Duration;
+
+use forebay_engine::Sleep;
+
+use super::Core;
+use super::ports::Wake;
+use crate::time::Time;
+
+/// A lane that is empty for so long, and not less than `linger.ms`, gives its segment back.
+const RETIRE_AFTER: Duration = Duration::from_millis(10);
+/// How often to look at a lane whose sender is in the middle of a claim, when nothing else is going on.
+const CLAIM_CHECK: Duration = Duration::from_millis(1);
+
+/// Lanes that could not be retired.
+#[derive(Default)]
+pub(super) struct Stayed {
+    /// Some hold new records.
+    pub(super) records: bool,
+    /// Some have a claim in progress.
+    pub(super) claims: bool,
+}
+
+impl Core {
+    /// Prepares for sleep and says how long it may be. Call it when everything that [`Core::turn`] gave rise to is done;
+    /// after the sleep call [`Core::turn`].
+    pub fn rest(&mut self, now: Time) -> Wake {
+        if self.stirred
+            || !self.commands.is_empty()
+            || !self.ledger.reports.is_empty()
+            || !self.ledger.flushed.is_empty()
+        {
+            return Wake::Now;
+        }
+        let instant = self.cfg.linger.is_zero();
+        if instant && self.listening && self.is_anything_fresh(now) {
+            return Wake::Now;
+        }
+        let stayed = if self.listening { self.retire(now, false) } else { Stayed::default() };
+        if stayed.records {
+            return Wake::Now;
+        }
+        self.io.settle();
+        let (mut watched, mut active) = (false, false);
+        for partition in self.active.iter().map(|number| &self.partitions[*number as usize]) {
+            active |= !partition.lanes.is_empty();
+            watched |= !partition.lanes.is_empty() && !partition.blocked;
+        }
+        if !active {
+            self.next_sweep = Time::MAX;
+        }
+        if self.batches.live() == 0 {
+            self.next_deadline = Time::MAX;
+        }
+        let mut until = self.timers(now);
+        // Records of watched lanes ring nobody: with a linger they are found by the nap's end, which is what pays for
+        // the wake-up. Without one, watched lanes hold a claim in progress, or records that wait for an answer.
+        let how = if watched && !instant { Sleep::Nap } else { Sleep::Deep };
+        if how == Sleep::Nap {
+            until = until.min(now + self.cfg.linger);
+        } else if stayed.claims {
+            until = until.min(now + CLAIM_CHECK);
+        }
+        if until <= now || !self.io.prepare_sleep(how) {
+            return Wake::Now;
+        }
+        self.slept_deep = how == Sleep::Deep;
+        if until == Time::MAX { Wake::Never } else { Wake::At(until) }
+    }
+
+    /// The next moment at which something happens by itself.
+    fn timers(&self, now: Time) -> Time {
+        let mut until = self.due_at.min(self.next_deadline).min(self.next_sweep).min(self.closing.due());
+        for connection in self.connections.iter().flatten() {
+            until = until.min(self.connection_due(connection));
+        }
+        if !self.closing.is_over() {
+            // What is due already waits for a connection, which has a timer of its own.
+            let dues = [self.idempotence.due(), self.metadata.due(self.cfg.metadata_max_age)];
+            until = dues.into_iter().filter(|due| *due > now).fold(until, Time::min);
+        }
+        until
+    }
+
+    /// Whether a lane held bytes within the last `io.spin.us`.
+    fn is_anything_fresh(&self, now: Time) -> bool {
+        let lanes = self.active.iter().flat_map(|number| &self.partitions[*number as usize].lanes);
+        lanes.filter_map(|id| self.ledger.lane(*id)).any(|lane| lane.drained_at + self.cfg.spin > now)
+    }
+
+    /// Retires lanes that are drained, all with one barrier: those that have been for a while, or with `all` every one.
+    pub(super) fn retire(&mut self, now: Time, all: bool) -> Stayed {
+        let patience = if self.cfg.linger.is_zero() { Duration::ZERO } else { self.cfg.linger.max(RETIRE_AFTER) };
+        let mut lanes = std::mem::take(&mut self.scratch.lanes);
+        let mut of = std::mem::take(&mut self.scratch.again);
+        for number in &self.active {
+            let partition = &self.partitions[*number as usize];
+            if partition.blocked && !all {
+                continue;
+            }
+            let before = lanes.len();
+            for id in &partition.lanes {
+                let Some(lane) = self.ledger.lane_mut(*id) else { continue };
+                if lane.pending == 0 && (all || lane.drained_at + patience <= now) {
+                    lane.listed = false;
+                    lanes.push(*id);
+                }
+            }
+            if lanes.len() > before {
+                of.push(*number);
+            }
+        }
+        let mut stayed = Stayed::default();
+        if !lanes.is_empty() {
+            let mut gone = std::mem::take(&mut self.scratch.gone);
+            self.io.retire(&mut lanes, &mut gone);
+            for id in lanes.drain(..) {
+                if self.io.observe(id) > 0 {
+                    stayed.records = true;
+                } else {
+                    stayed.claims = true;
+                }
+                if let Some(lane) = self.ledger.lane_mut(id) {
+                    lane.listed = true;
+                }
+            }
+            for number in of.drain(..) {
+                let ledger = &self.ledger;
+                self.partitions[number as usize].lanes.retain(|id| ledger.lane(*id).is_some_and(|lane| lane.listed));
+            }
+            for id in gone.drain(..) {
+                let Some(lane) = self.ledger.lane_mut(id) else { continue };
+                lane.gone = true;
+                if lane.is_unused() {
+                    self.ledger.remove_lane(id);
+                    self.io.forget(id);
+                }
+            }
+            self.scratch.gone = gone;
+        }
+        self.scratch.lanes = lanes;
+        self.scratch.again = of;
+        stayed
+    }
+}

@@ -1,0 +1,61 @@
+//! Batches that go again, and those that do not.
+
+use super::Core;
+use super::backoff::delay;
+use super::batch::BatchId;
+use super::report::{DeliveryFailure, FailureKind};
+use super::requests::RequestId;
+use crate::time::Time;
+use crate::wire::error_code::ErrorCode;
+
+impl Core {
+    /// Puts a batch, which is in no request, back in its place. It goes again after the backoff, or at once if the
+    /// partition's leader is not the one that failed.
+    pub(super) fn requeue(&mut self, id: BatchId, now: Time) {
+        let batch = self.batches.get(id);
+        let (first, largest) = (self.cfg.retry_backoff, self.cfg.retry_backoff_max);
+        let pause = delay(first, largest, batch.attempts, &mut self.rng);
+        let number = batch.partition;
+        let partition = &mut self.partitions[number as usize];
+        partition.requeue(batch.order, id);
+        partition.retry_at = now + pause;
+        partition.failed_leader = partition.leader_used;
+        self.enlist(number);
+    }
+
+    /// Fails a batch that is in no request.
+    pub(super) fn fail_batch(&mut self, id: BatchId, failure: &DeliveryFailure) {
+        self.abandon(id);
+        self.batches.resolve(id, &mut self.ledger, &Err(failure.clone()));
+        self.batches.release(id, &mut self.io, &mut self.ledger);
+    }
+
+    /// A batch will not be sent again: its sequence numbers are taken back, or leave a gap.
+    pub(super) fn abandon(&mut self, id: BatchId) {
+        let batch = self.batches.get(id);
+        self.partitions[batch.partition as usize].abandon(batch);
+    }
+
+    /// A request's connection is gone: nothing can write its bytes any more, and no answer will come.
+    pub(super) fn lose_request(&mut self, request: RequestId, now: Time) {
+        let batches = std::mem::take(&mut self.requests.get_mut(request).batches);
+        for id in batches.iter().copied() {
+            // A request that was not written to its end cannot have been understood.
+            let written = self.batches.get(id).written;
+            self.leave_request(id);
+            let batch = self.batches.get_mut(id);
+            batch.maybe_appended |= written;
+            if batch.done {
+                self.batches.release(id, &mut self.io, &mut self.ledger);
+            } else if batch.attempts > self.cfg.retries {
+                let possibly_appended = batch.maybe_appended;
+                let kind = FailureKind::Broker { code: ErrorCode::NETWORK_EXCEPTION, message: None };
+                self.fail_batch(id, &DeliveryFailure { kind, possibly_appended });
+            } else {
+                self.requeue(id, now);
+            }
+        }
+        self.requests.get_mut(request).batches = batches;
+        self.requests.remove(request);
+    }
+}

@@ -1,0 +1,106 @@
+//! Bytes out: framing and record bytes interleaved, straight from where they are.
+
+use super::Core;
+use super::ports::ConnId;
+use super::report::Delivered;
+use super::requests::{Kind, RequestId};
+use crate::time::Time;
+
+impl Core {
+    /// Shows what is to be written to a connection, slice by slice and in order, from the first byte not yet written,
+    /// until `push` answers false. Nothing is copied: the slices are framing buffers and slab memory.
+    pub fn transmit<'a>(&'a self, conn: ConnId, mut push: impl FnMut(&'a [u8]) -> bool) {
+        let Some(connection) = self.connection(conn) else { return };
+        for id in &connection.queue {
+            if !self.show(*id, &mut push) {
+                return;
+            }
+        }
+    }
+
+    /// Whether there is anything to write to a connection.
+    pub fn wants_write(&self, conn: ConnId) -> bool {
+        self.connection(conn).is_some_and(|c| !c.queue.is_empty())
+    }
+
+    fn show<'a>(&'a self, id: RequestId, push: &mut impl FnMut(&'a [u8]) -> bool) -> bool {
+        let request = self.requests.get(id);
+        let mut skip = request.written;
+        let mut show = |slice: &'a [u8]| {
+            if skip >= slice.len() {
+                skip -= slice.len();
+                return true;
+            }
+            let from = std::mem::take(&mut skip);
+            push(&slice[from..])
+        };
+        let mut from = 0;
+        for (cut, batch) in request.cuts.iter().zip(&request.batches) {
+            if !show(&request.framing[from..*cut]) {
+                return false;
+            }
+            from = *cut;
+            for slice in self.io.merged(&self.batches.get(*batch).runs) {
+                if !show(slice) {
+                    return false;
+                }
+            }
+        }
+        from == request.framing.len() || show(&request.framing[from..])
+    }
+
+    /// The first `n` bytes of what [`Core::transmit`] showed were written.
+    pub fn written(&mut self, conn: ConnId, mut n: usize, now: Time) {
+        // What was stuck in front of a full socket may have kept partitions from being cut.
+        let enough = self.cfg.max_request_size;
+        if let Some(connection) = self.connection(conn) {
+            self.stirred |= connection.unsent >= enough && connection.unsent.saturating_sub(n) < enough;
+        }
+        while n > 0 {
+            let Some(connection) = self.connection_mut(conn) else { return };
+            let Some(id) = connection.queue.front().copied() else { return };
+            let request = self.requests.get_mut(id);
+            let step = n.min(request.len - request.written);
+            request.written += step;
+            n -= step;
+            let whole = request.is_written();
+            let Some(connection) = self.connection_mut(conn) else { return };
+            connection.unsent = connection.unsent.saturating_sub(step);
+            connection.last_used = now;
+            if whole {
+                connection.queue.pop_front();
+                self.sent(conn, id);
+            }
+        }
+    }
+
+    /// A request has been written as a whole.
+    fn sent(&mut self, conn: ConnId, id: RequestId) {
+        let request = self.requests.get(id);
+        for batch in &request.batches {
+            let batch = self.batches.get_mut(*batch);
+            batch.written = true;
+            batch.attempts = batch.attempts.saturating_add(1);
+        }
+        if request.kind != Kind::Produce || self.answers() {
+            if let Some(connection) = self.connection_mut(conn) {
+                connection.waiting.push_back(id);
+            }
+            return;
+        }
+        self.stirred = true;
+        if let Some(connection) = self.connection_mut(conn) {
+            connection.produce_requests -= 1;
+        }
+        let delivered = Ok(Delivered { base_offset: -1, log_append_time: -1 });
+        let mut batches = std::mem::take(&mut self.scratch.batches);
+        batches.extend_from_slice(&self.requests.get(id).batches);
+        self.requests.remove(id);
+        for batch in batches.drain(..) {
+            self.leave_request(batch);
+            self.batches.resolve(batch, &mut self.ledger, &delivered);
+            self.batches.release(batch, &mut self.io, &mut self.ledger);
+        }
+        self.scratch.batches = batches;
+    }
+}

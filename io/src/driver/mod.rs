@@ -1,0 +1,356 @@
+//! The I/O thread: carries out what the core decides, and decides nothing itself.
+//!
+//! One thread, one poll, non-blocking sockets. A panic on it, in the core or in the application's [`Sink`], ends it:
+//! the engine is closed, so that every sender fails instead of waiting, and the sink is told.
+
+mod bell;
+mod resolver;
+mod sockets;
+
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use bumpalo::Bump;
+use forebay_engine::{IoSide, Ring};
+use mio::{Events, Poll};
+
+use self::resolver::{Lookup, Resolver};
+use self::sockets::Socket;
+use crate::core::{Command, ConnId, Core, CoreConfig, Flushed, Report, Request, Wake};
+use crate::time::Time;
+use crate::topics::TopicTable;
+
+pub use self::bell::Bell;
+pub use self::sockets::SocketOptions;
+
+const READ_BUFFER: usize = 64 * 1_024;
+const EVENTS: usize = 256;
+
+/// Takes the outcomes of records, on the I/O thread. What it does there delays everything else.
+pub trait Sink: Send {
+    /// Outcomes, those of each lane in send order.
+    fn reports(&mut self, reports: &[Report]);
+
+    /// Flushes that are complete; the reports of their records have been handed on before.
+    fn flushed(&mut self, flushed: &[Flushed]);
+
+    /// The I/O thread has ended: after a close with `None`, or by a failure with its message. Called once and last.
+    /// Records without an outcome will get none: they have failed, and may have been appended.
+    fn ended(&mut self, failure: Option<&str>);
+}
+
+/// The application's end of a driver.
+///
+/// Dropping it does not end the I/O thread: request [`Request::Close`] and [`DriverHandle::join`].
+#[derive(Debug)]
+pub struct DriverHandle {
+    shared: Arc<Shared>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    requests: Mutex<Requests>,
+    bell: Bell,
+    poisoned: AtomicBool,
+    start: Instant,
+}
+
+#[derive(Debug, Default)]
+struct Requests {
+    queue: Vec<Request>,
+    ended: bool,
+}
+
+/// The I/O thread has ended; nothing can be requested of it any more.
+#[derive(Copy, Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("the I/O thread has ended")]
+pub struct Ended;
+
+impl DriverHandle {
+    /// Hands a request to the I/O thread.
+    ///
+    /// # Errors
+    /// [`Ended`] if it has ended; nobody will act on the request.
+    pub fn request(&self, request: Request) -> Result<(), Ended> {
+        let first = {
+            let mut requests = self.shared.requests();
+            if requests.ended {
+                return Err(Ended);
+            }
+            requests.queue.push(request);
+            requests.queue.len() == 1
+        };
+        if first {
+            self.shared.bell.ring();
+        }
+        Ok(())
+    }
+
+    /// The core's moment that is `after` from now.
+    pub fn time_after(&self, after: Duration) -> Time {
+        self.shared.now() + after
+    }
+
+    /// Whether the I/O thread has panicked.
+    pub fn is_poisoned(&self) -> bool {
+        self.shared.poisoned.load(Ordering::Acquire)
+    }
+
+    /// Whether the I/O thread has ended.
+    pub fn has_ended(&self) -> bool {
+        self.shared.requests().ended
+    }
+
+    /// Waits for the I/O thread to end. Returns at once when called on that thread, or a second time.
+    pub fn join(&self) {
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread
+            && thread.thread().id() != thread::current().id()
+        {
+            // A panic was caught and told on the thread itself.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Shared {
+    fn requests(&self) -> std::sync::MutexGuard<'_, Requests> {
+        self.requests.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn now(&self) -> Time {
+        Time::ZERO + self.start.elapsed()
+    }
+}
+
+/// What a driver is made of.
+pub struct Parts {
+    /// The core's settings, checked.
+    pub config: CoreConfig,
+    /// Socket options.
+    pub sockets: SocketOptions,
+    /// From [`Bell::new`].
+    pub poll: Poll,
+    /// The bell of `poll`, which the engine rings as well.
+    pub bell: Bell,
+    /// The engine's consumer.
+    pub io: IoSide,
+    /// The topics that senders and core share.
+    pub topics: Arc<TopicTable>,
+}
+
+/// Starts the I/O thread.
+///
+/// # Errors
+/// The system gives no thread.
+pub fn spawn(parts: Parts, sink: impl Sink + 'static) -> io::Result<DriverHandle> {
+    let shared = Arc::new(Shared {
+        requests: Mutex::default(),
+        bell: parts.bell.clone(),
+        poisoned: AtomicBool::new(false),
+        start: Instant::now(),
+    });
+    let theirs = shared.clone();
+    let thread =
+        thread::Builder::new().name("forebay-io".to_owned()).spawn(move || live(parts, &theirs, Box::new(sink)))?;
+    Ok(DriverHandle { shared, thread: Mutex::new(Some(thread)) })
+}
+
+/// The I/O thread's life, panics included.
+fn live(parts: Parts, shared: &Arc<Shared>, mut sink: Box<dyn Sink>) {
+    let topics = parts.topics.clone();
+    let result = catch_unwind(AssertUnwindSafe(|| {
+        // Dropped by a panic: sockets first, then the core and with it the engine's consumer, which closes the engine.
+        let mut driver = Driver::new(parts, shared.clone());
+        driver.run(&mut *sink)
+    }));
+    let failure = match result {
+        Ok(Ok(())) => None,
+        Ok(Err(error)) => Some(format!("the poll failed: {error}")),
+        Err(panic) => {
+            let text = panic.downcast_ref::<&str>().map(|s| (*s).to_owned());
+            Some(text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "panic".to_owned()))
+        }
+    };
+    if let Some(failure) = &failure {
+        tracing::error!(failure, "the I/O thread has failed");
+        shared.poisoned.store(true, Ordering::Release);
+    }
+    shared.requests().ended = true;
+    topics.close();
+    // The sink may be what panicked; a second panic must not keep others from being told.
+    let _ = catch_unwind(AssertUnwindSafe(|| sink.ended(failure.as_deref())));
+}
+
+struct Driver {
+    /// By `ConnId::index`. Before `core`, so that sockets go before memory.
+    sockets: Vec<Option<Socket>>,
+    core: Core,
+    poll: Poll,
+    options: SocketOptions,
+    resolver: Resolver,
+    shared: Arc<Shared>,
+    arena: Bump,
+    buffer: Vec<u8>,
+    /// A socket had more than its share.
+    busy: bool,
+}
+
+impl Driver {
+    fn new(parts: Parts, shared: Arc<Shared>) -> Self {
+        let now = shared.now();
+        Self {
+            sockets: Vec::new(),
+            core: Core::new(parts.config, parts.io, parts.topics, fastrand::u64(..), now),
+            poll: parts.poll,
+            options: parts.sockets,
+            resolver: Resolver::new(parts.bell),
+            shared,
+            arena: Bump::new(),
+            buffer: vec![0; READ_BUFFER],
+            busy: false,
+        }
+    }
+
+    fn run(&mut self, sink: &mut dyn Sink) -> io::Result<()> {
+        let mut events = Events::with_capacity(EVENTS);
+        let mut requests = Vec::new();
+        loop {
+            let now = self.shared.now();
+            std::mem::swap(&mut requests, &mut self.shared.requests().queue);
+            for request in requests.drain(..) {
+                self.core.request(request, now);
+            }
+            for (conn, result) in self.resolver.found() {
+                self.open(conn, result, now);
+            }
+            self.core.turn(now);
+            self.carry_out(now);
+            self.write(now);
+            self.hand_on(sink);
+            assert!(!self.core.is_poisoned(), "a record in the slab does not parse");
+            if self.core.is_closed() {
+                return Ok(());
+            }
+            let timeout = self.timeout();
+            match self.poll.poll(&mut events, timeout) {
+                Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
+                _ => {}
+            }
+            let now = self.shared.now();
+            for event in &events {
+                if event.token() != bell::BELL {
+                    self.event(event, now);
+                }
+            }
+            self.busy = false;
+            self.read(now);
+        }
+    }
+
+    /// How long to sleep. Rounded up to whole milliseconds, or the last one becomes a busy loop.
+    fn timeout(&mut self) -> Option<Duration> {
+        if self.busy || !self.shared.requests().queue.is_empty() {
+            return Some(Duration::ZERO);
+        }
+        let now = self.shared.now();
+        match self.core.rest(now) {
+            Wake::Now => Some(Duration::ZERO),
+            Wake::At(at) => {
+                let left = at.since(now);
+                Some(Duration::from_millis(left.as_nanos().div_ceil(1_000_000).try_into().unwrap_or(u64::MAX)))
+            }
+            Wake::Never => None,
+        }
+    }
+
+    fn carry_out(&mut self, now: Time) {
+        while let Some(command) = self.core.next_command() {
+            match command {
+                Command::Connect { conn, host, port, attempt } => {
+                    if self.sockets.len() <= conn.index() {
+                        self.sockets.resize_with(conn.index() + 1, || None);
+                    }
+                    self.sockets[conn.index()] = Some(Socket::new(conn));
+                    self.resolver.look_up(Lookup { conn, host, port, attempt });
+                    for (conn, result) in self.resolver.found() {
+                        self.open(conn, result, now);
+                    }
+                }
+                Command::Close { conn } => self.close(conn, "closed", now),
+            }
+        }
+    }
+
+    fn open(&mut self, conn: ConnId, address: io::Result<std::net::SocketAddr>, now: Time) {
+        let Some(socket) = self.socket(conn) else { return };
+        let (options, registry) = (self.options, self.poll.registry());
+        let result = address.map_err(|error| error.to_string()).and_then(|address| {
+            self.sockets[socket].as_mut().map_or(Ok(()), |s| s.connect(address, options, registry))
+        });
+        if let Err(why) = result {
+            self.close(conn, &why, now);
+        }
+    }
+
+    fn socket(&self, conn: ConnId) -> Option<usize> {
+        self.sockets.get(conn.index())?.as_ref().filter(|socket| socket.conn() == conn).map(|_| conn.index())
+    }
+
+    fn close(&mut self, conn: ConnId, why: &str, now: Time) {
+        if let Some(socket) = self.socket(conn).and_then(|index| self.sockets[index].take()) {
+            socket.close(self.poll.registry());
+        }
+        self.core.closed(conn, why, now);
+    }
+
+    fn event(&mut self, event: &mio::event::Event, now: Time) {
+        let Some(socket) = self.sockets.get_mut(event.token().0).and_then(Option::as_mut) else { return };
+        let conn = socket.conn();
+        match socket.event(event) {
+            Ok(true) => self.core.connected(conn, now),
+            Ok(false) => {}
+            Err(why) => self.close(conn, &why, now),
+        }
+    }
+
+    fn read(&mut self, now: Time) {
+        for index in 0..self.sockets.len() {
+            let Some(socket) = &mut self.sockets[index] else { continue };
+            let conn = socket.conn();
+            match socket.read(&mut self.core, &mut self.buffer, now) {
+                Ok(more) => self.busy |= more,
+                Err(why) => self.close(conn, &why, now),
+            }
+        }
+    }
+
+    fn write(&mut self, now: Time) {
+        for index in 0..self.sockets.len() {
+            let Some(socket) = &mut self.sockets[index] else { continue };
+            let conn = socket.conn();
+            match socket.write(&mut self.core, &mut self.arena, now) {
+                Ok(more) => self.busy |= more,
+                Err(why) => self.close(conn, &why, now),
+            }
+        }
+    }
+
+    fn hand_on(&mut self, sink: &mut dyn Sink) {
+        let reports = self.core.reports();
+        if !reports.is_empty() {
+            sink.reports(reports);
+            reports.clear();
+        }
+        let flushed = self.core.flushed();
+        if !flushed.is_empty() {
+            sink.flushed(flushed);
+            flushed.clear();
+        }
+    }
+}

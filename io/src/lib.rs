@@ -1,0 +1,8 @@
+//! The Kafka producer of forebay as a state machine without sockets, its wire codec and a thin mio driver.
+#![forbid(unsafe_code)]
+
+pub mod core;
+pub mod driver;
+pub mod time;
+pub mod topics;
+pub mod wire;

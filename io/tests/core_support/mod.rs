@@ -1,0 +1,268 @@
+//! A world without sockets or clocks: the real engine and core, a sender, and a model cluster that answers by script.
+#![allow(dead_code)] // each test binary uses its own part of it
+
+mod cluster;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+pub(crate) use cluster::{Act, Cluster};
+use forebay_engine::{Engine, EngineConfig, Lane, LaneId, ProducerEnd, Ring};
+use forebay_io::core::{Command, ConnId, Core, CoreConfig, Flushed, Report, Request, Wake};
+use forebay_io::time::Time;
+use forebay_io::topics::{TopicId, TopicTable};
+use forebay_io::wire::record::{HEAD_MAX, Shape, encode_to};
+
+pub(crate) const TOPIC: &str = "orders";
+
+#[derive(Default)]
+struct Rings(AtomicUsize);
+
+impl Ring for Rings {
+    fn ring(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+struct Link {
+    node: usize,
+    inbox: Vec<u8>,
+}
+
+#[allow(clippy::struct_excessive_bools)] // switches of the tests
+pub(crate) struct World {
+    pub(crate) core: Core,
+    pub(crate) engine: Engine,
+    pub(crate) end: ProducerEnd,
+    pub(crate) topic: TopicId,
+    pub(crate) topics: Arc<TopicTable>,
+    pub(crate) now: Time,
+    pub(crate) cluster: Cluster,
+    links: BTreeMap<ConnId, Link>,
+    pub(crate) reports: Vec<Report>,
+    pub(crate) flushed: Vec<Flushed>,
+    /// Bytes that a socket takes in one call.
+    pub(crate) write_limit: usize,
+    /// Bytes that arrive in one call.
+    pub(crate) read_limit: usize,
+    /// Nothing is written at all.
+    pub(crate) stalled: bool,
+    /// Nobody answers a connection attempt.
+    pub(crate) unreachable: bool,
+    /// `Close` commands are kept back.
+    pub(crate) hold_closes: bool,
+    pub(crate) held_closes: Vec<ConnId>,
+    pub(crate) connects: Vec<(String, u16, u32)>,
+    rings: Arc<Rings>,
+    sent: BTreeMap<LaneId, u64>,
+    /// A socket took bytes in the last step, and may take more.
+    written: bool,
+}
+
+pub(crate) fn config() -> CoreConfig {
+    CoreConfig { bootstrap: vec!["node0:9092".to_owned()], ..CoreConfig::default() }
+}
+
+impl World {
+    pub(crate) fn new(config: CoreConfig, partitions: i32) -> Self {
+        Self::with_memory(config, partitions, 1 << 20)
+    }
+
+    pub(crate) fn with_memory(config: CoreConfig, partitions: i32, memory: usize) -> Self {
+        let rings = Arc::new(Rings::default());
+        let layout = EngineConfig { memory, segment_size: 4096, due_bytes: config.batch_size as u32 };
+        let (engine, io) = forebay_engine::new(layout, rings.clone()).expect("memory for a test");
+        let topics = Arc::new(TopicTable::new());
+        let topic = topics.intern(TOPIC).expect("legal");
+        let core = Core::new(config, io, topics.clone(), 7, Time::ZERO);
+        let end = engine.producer_end();
+        Self {
+            core,
+            end,
+            engine,
+            topic,
+            topics,
+            now: Time::ZERO,
+            cluster: Cluster::new(partitions),
+            links: BTreeMap::new(),
+            reports: Vec::new(),
+            flushed: Vec::new(),
+            write_limit: usize::MAX,
+            read_limit: usize::MAX,
+            stalled: false,
+            unreachable: false,
+            hold_closes: false,
+            held_closes: Vec::new(),
+            connects: Vec::new(),
+            rings,
+            sent: BTreeMap::new(),
+            written: false,
+        }
+    }
+
+    pub(crate) fn lane(&self, partition: u32) -> Lane {
+        self.end.lane(self.topic.lane_tag(partition)).expect("open")
+    }
+
+    /// Commits a record whose value begins with `id` and has `size` bytes. False: no memory.
+    #[allow(clippy::unused_self)] // reads as what it is: the world sends
+    pub(crate) fn send(&self, lane: &mut Lane, id: u64, size: usize) -> bool {
+        let mut value = vec![0_u8; size.max(8)];
+        value[..8].copy_from_slice(&id.to_be_bytes());
+        let shape = Shape::measure(5, None, Some(value.len()), &[]).expect("not too large");
+        lane.set_window(8192);
+        let Ok(mut claim) = lane.claim(shape.total_len, HEAD_MAX.min(shape.total_len)) else { return false };
+        encode_to(&shape, 5, None, Some(&value), &[], &mut |bytes: &[u8]| claim.put(bytes));
+        claim.commit().expect("open");
+        true
+    }
+
+    /// One round: a turn, and everything it gives rise to, once.
+    pub(crate) fn step(&mut self) {
+        self.written = false;
+        self.core.turn(self.now);
+        while let Some(command) = self.core.next_command() {
+            match command {
+                Command::Connect { conn, host, port, attempt } => {
+                    self.connects.push((host.to_string(), port, attempt));
+                    let node = usize::from(port) - 9092;
+                    self.links.insert(conn, Link { node, inbox: Vec::new() });
+                    if !self.unreachable {
+                        self.core.connected(conn, self.now);
+                    }
+                }
+                Command::Close { conn } if self.hold_closes => self.held_closes.push(conn),
+                Command::Close { conn } => self.finish_close(conn),
+            }
+        }
+        let conns: Vec<_> = self.links.keys().copied().collect();
+        for conn in conns {
+            self.serve(conn);
+        }
+        self.collect();
+    }
+
+    pub(crate) fn finish_close(&mut self, conn: ConnId) {
+        self.links.remove(&conn);
+        self.core.closed(conn, "closed in the test", self.now);
+    }
+
+    fn serve(&mut self, conn: ConnId) {
+        if !self.stalled {
+            let mut bytes = Vec::new();
+            let limit = self.write_limit;
+            self.core.transmit(conn, |slice| {
+                let room = (limit - bytes.len()).min(slice.len());
+                bytes.extend_from_slice(&slice[..room]);
+                bytes.len() < limit
+            });
+            if !bytes.is_empty() {
+                self.written = true;
+                self.core.written(conn, bytes.len(), self.now);
+            }
+            let Some(link) = self.links.get_mut(&conn) else { return };
+            link.inbox.extend_from_slice(&bytes);
+        }
+        let Some(link) = self.links.get_mut(&conn) else { return };
+        let node = link.node;
+        let (answers, open) = self.cluster.serve(node, conn, &mut link.inbox);
+        for chunk in answers.chunks(self.read_limit.min(answers.len().max(1))) {
+            self.core.received(conn, chunk, self.now);
+        }
+        if !open {
+            self.finish_close(conn);
+        }
+    }
+
+    fn collect(&mut self) {
+        for report in self.core.reports().drain(..) {
+            let next = self.sent.entry(report.lane).or_insert(0);
+            assert_eq!(report.first_ordinal, *next, "reports of a lane come in order, without a hole: {report:?}");
+            *next += u64::from(report.count);
+            self.reports.push(report);
+        }
+        self.flushed.append(self.core.flushed());
+    }
+
+    /// Lets time pass as the core wishes until `done`, at most for `limit`. True if it came to pass.
+    pub(crate) fn run_until(&mut self, limit: Duration, mut done: impl FnMut(&Self) -> bool) -> bool {
+        let end = self.now + limit;
+        let mut idle_rounds = 0;
+        loop {
+            self.step();
+            if done(self) {
+                return true;
+            }
+            // The sockets take more; everything else the core must know by itself.
+            if self.written {
+                continue;
+            }
+            match self.core.rest(self.now) {
+                Wake::Now => {
+                    idle_rounds += 1;
+                    assert!(idle_rounds < 100_000, "the core never comes to rest");
+                }
+                Wake::At(at) if at <= end => {
+                    assert!(at > self.now, "a wake-up in the past");
+                    self.now = at;
+                    idle_rounds = 0;
+                }
+                Wake::At(_) | Wake::Never => {
+                    self.now = end;
+                    self.step();
+                    while self.written || self.core.rest(self.now) == Wake::Now {
+                        self.step();
+                    }
+                    return done(self);
+                }
+            }
+        }
+    }
+
+    /// Lets `time` pass.
+    pub(crate) fn run(&mut self, time: Duration) {
+        self.run_until(time, |_| false);
+    }
+
+    pub(crate) fn request(&mut self, request: Request) {
+        self.core.request(request, self.now);
+    }
+
+    /// A new lane has this number: its records count from 0.
+    pub(crate) fn forget_ordinals(&mut self, lane: LaneId) {
+        self.sent.remove(&lane);
+    }
+
+    pub(crate) fn records_reported(&self) -> u64 {
+        self.reports.iter().map(|r| u64::from(r.count)).sum()
+    }
+
+    pub(crate) fn records_delivered(&self) -> u64 {
+        self.reports.iter().filter(|r| r.result.is_ok()).map(|r| u64::from(r.count)).sum()
+    }
+
+    pub(crate) fn open_links(&self) -> Vec<ConnId> {
+        self.links.keys().copied().collect()
+    }
+
+    pub(crate) fn rings(&self) -> usize {
+        self.rings.0.load(Ordering::Relaxed)
+    }
+
+    /// Cuts all connections, as if the network had.
+    pub(crate) fn reset_links(&mut self) {
+        for conn in self.open_links() {
+            self.finish_close(conn);
+        }
+    }
+}
+
+pub(crate) const fn ms(n: u64) -> Duration {
+    Duration::from_millis(n)
+}
+
+pub(crate) const fn secs(n: u64) -> Duration {
+    Duration::from_secs(n)
+}
