@@ -1,0 +1,158 @@
+//! The rows of Kafka's other producer keys: checked and without effect, limited to some values, or refused with the reason.
+
+use super::key::{KeySpec, Kind, Origin, Standing};
+
+const fn row(
+    group: &'static str,
+    name: &'static str,
+    kind: Kind,
+    default: &'static str,
+    standing: Standing,
+) -> KeySpec {
+    KeySpec { name, group, kind, default, doc: "", interacts: "", origin: Origin::Kafka, standing, apply: None }
+}
+
+const LONG: i64 = i64::MAX;
+const INT: i64 = i32::MAX as i64;
+
+const COMPRESSION: &str = "Compression";
+const TRANSACTIONS: &str = "Transactions";
+const PARTITION: &str = "Partitioning (other keys)";
+const CLUSTER: &str = "Cluster (other keys)";
+const PLUG_INS: &str = "Serialisation, plug-ins, metrics";
+const TLS: &str = "TLS";
+const SASL: &str = "SASL";
+
+const LEVEL: Standing = Standing::Accepted("No effect: records are sent uncompressed in this version.");
+const SAMPLES: Standing = Standing::Accepted("No effect: this version keeps no sampled metrics.");
+const NO_TLS: Standing = Standing::Refused(
+    "this version speaks PLAINTEXT only. Remove the TLS settings, and where the network is not trusted put a TLS tunnel between",
+);
+const NO_SASL: Standing = Standing::Refused(
+    "this version does not authenticate. Remove the SASL settings and use a listener without SASL, or a proxy that authenticates",
+);
+const AS_BYTES: Standing = Standing::Only(
+    &[
+        "org.apache.kafka.common.serialization.ByteArraySerializer",
+        "org.apache.kafka.common.serialization.ByteBufferSerializer",
+        "org.apache.kafka.common.serialization.BytesSerializer",
+        "org.apache.kafka.common.serialization.StringSerializer",
+    ],
+    "keys and values are bytes here, and text is its UTF-8 bytes. Serialise before the send and remove this setting",
+);
+
+const fn tls(name: &'static str, kind: Kind, default: &'static str) -> KeySpec {
+    row(TLS, name, kind, default, NO_TLS)
+}
+
+const fn sasl(name: &'static str, kind: Kind, default: &'static str) -> KeySpec {
+    row(SASL, name, kind, default, NO_SASL)
+}
+
+// A row reads as a row of a table, not one argument a line.
+#[rustfmt::skip]
+pub(super) const OTHER: &[KeySpec] = &[
+    row(COMPRESSION, "compression.type", Kind::Choice(&["none", "gzip", "snappy", "lz4", "zstd"]), "none",
+        Standing::Only(&["none"], "this version does not compress. Use none; the topic's own compression.type makes the broker compress")),
+    row(COMPRESSION, "compression.gzip.level", Kind::Int(-1, 9), "-1", LEVEL),
+    row(COMPRESSION, "compression.lz4.level", Kind::Int(1, 17), "9", LEVEL),
+    row(COMPRESSION, "compression.zstd.level", Kind::Int(-131_072, 22), "3", LEVEL),
+    row(TRANSACTIONS, "transactional.id", Kind::Text, "",
+        Standing::Refused("this version has no transactions. Remove it: enable.idempotence=true gives exactly-once to each partition without them")),
+    row(TRANSACTIONS, "transaction.timeout.ms", Kind::Millis(0, INT), "60000",
+        Standing::Accepted("No effect without `transactional.id`, as in Kafka.")),
+    row(TRANSACTIONS, "transaction.two.phase.commit.enable", Kind::Bool, "false",
+        Standing::Only(&["false"], "this version has no transactions. Use false")),
+    row(PARTITION, "partitioner.class", Kind::Class, "",
+        Standing::Refused("Java classes cannot be loaded. Remove it, and give the builder a partitioner or each record its partition")),
+    row(PARTITION, "partitioner.adaptive.partitioning.enable", Kind::Bool, "true",
+        Standing::Only(&["false"], "records without a key are spread evenly, whatever the brokers' load. Use false")),
+    row(PARTITION, "partitioner.availability.timeout.ms", Kind::Millis(0, LONG), "0",
+        Standing::Only(&["0"], "records without a key are spread evenly, whatever the brokers' load. Use 0")),
+    row(CLUSTER, "client.dns.lookup", Kind::Choice(&["use_all_dns_ips", "resolve_canonical_bootstrap_servers_only"]), "use_all_dns_ips",
+        Standing::Only(&["use_all_dns_ips"], "host names are used as they are written. Use use_all_dns_ips")),
+    row(CLUSTER, "metadata.recovery.strategy", Kind::Choice(&["rebootstrap", "none"]), "rebootstrap",
+        Standing::Only(&["rebootstrap"], "bootstrap.servers are always asked again when no known broker answers. Use rebootstrap")),
+    row(CLUSTER, "metadata.recovery.rebootstrap.trigger.ms", Kind::Millis(0, LONG), "300000",
+        Standing::Accepted("No effect: `bootstrap.servers` are asked again as soon as no known broker can be reached.")),
+    row(PLUG_INS, "key.serializer", Kind::Class, "", AS_BYTES),
+    row(PLUG_INS, "value.serializer", Kind::Class, "", AS_BYTES),
+    row(PLUG_INS, "config.providers", Kind::List, "",
+        Standing::Refused("Java classes cannot be loaded. Remove it, and put the values in yourself or set them from the environment")),
+    row(PLUG_INS, "interceptor.classes", Kind::List, "",
+        Standing::Refused("Java classes cannot be loaded. Remove it, and act on records before the send and on delivery reports after")),
+    row(PLUG_INS, "metric.reporters", Kind::List, "org.apache.kafka.common.metrics.JmxReporter",
+        Standing::Refused("Java classes cannot be loaded. Remove it")),
+    row(PLUG_INS, "enable.metrics.push", Kind::Bool, "true",
+        Standing::Only(&["false"], "this version pushes no metrics to the broker. Use false")),
+    row(PLUG_INS, "metrics.num.samples", Kind::Int(1, INT), "2", SAMPLES),
+    row(PLUG_INS, "metrics.recording.level", Kind::Choice(&["INFO", "DEBUG", "TRACE"]), "INFO", SAMPLES),
+    row(PLUG_INS, "metrics.sample.window.ms", Kind::Millis(0, LONG), "30000", SAMPLES),
+    row(TLS, "security.protocol", Kind::Choice(&["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]), "PLAINTEXT",
+        Standing::Only(&["PLAINTEXT"], "this version speaks PLAINTEXT only. Use a PLAINTEXT listener, and where the network is not trusted put a TLS tunnel between")),
+    row(TLS, "security.providers", Kind::Text, "", Standing::Refused("Java classes cannot be loaded. Remove it")),
+    tls("ssl.cipher.suites", Kind::List, ""),
+    tls("ssl.enabled.protocols", Kind::List, "TLSv1.2,TLSv1.3"),
+    tls("ssl.endpoint.identification.algorithm", Kind::Text, "https"),
+    tls("ssl.engine.factory.class", Kind::Class, ""),
+    tls("ssl.key.password", Kind::Password, ""),
+    tls("ssl.keymanager.algorithm", Kind::Text, "SunX509"),
+    tls("ssl.keystore.certificate.chain", Kind::Password, ""),
+    tls("ssl.keystore.key", Kind::Password, ""),
+    tls("ssl.keystore.location", Kind::Text, ""),
+    tls("ssl.keystore.password", Kind::Password, ""),
+    tls("ssl.keystore.type", Kind::Text, "JKS"),
+    tls("ssl.protocol", Kind::Text, "TLSv1.3"),
+    tls("ssl.provider", Kind::Text, ""),
+    tls("ssl.secure.random.implementation", Kind::Text, ""),
+    tls("ssl.trustmanager.algorithm", Kind::Text, "PKIX"),
+    tls("ssl.truststore.certificates", Kind::Password, ""),
+    tls("ssl.truststore.location", Kind::Text, ""),
+    tls("ssl.truststore.password", Kind::Password, ""),
+    tls("ssl.truststore.type", Kind::Text, "JKS"),
+    sasl("sasl.client.callback.handler.class", Kind::Class, ""),
+    sasl("sasl.jaas.config", Kind::Password, ""),
+    sasl("sasl.kerberos.kinit.cmd", Kind::Text, "/usr/bin/kinit"),
+    sasl("sasl.kerberos.min.time.before.relogin", Kind::Millis(0, LONG), "60000"),
+    sasl("sasl.kerberos.service.name", Kind::Text, ""),
+    sasl("sasl.kerberos.ticket.renew.jitter", Kind::Double, "0.05"),
+    sasl("sasl.kerberos.ticket.renew.window.factor", Kind::Double, "0.8"),
+    sasl("sasl.login.callback.handler.class", Kind::Class, ""),
+    sasl("sasl.login.class", Kind::Class, ""),
+    sasl("sasl.login.connect.timeout.ms", Kind::Text, ""),
+    sasl("sasl.login.read.timeout.ms", Kind::Text, ""),
+    sasl("sasl.login.refresh.buffer.seconds", Kind::Int(0, 3_600), "300"),
+    sasl("sasl.login.refresh.min.period.seconds", Kind::Int(0, 900), "60"),
+    sasl("sasl.login.refresh.window.factor", Kind::Double, "0.8"),
+    sasl("sasl.login.refresh.window.jitter", Kind::Double, "0.05"),
+    sasl("sasl.login.retry.backoff.max.ms", Kind::Millis(0, LONG), "10000"),
+    sasl("sasl.login.retry.backoff.ms", Kind::Millis(0, LONG), "100"),
+    sasl("sasl.mechanism", Kind::Text, "GSSAPI"),
+    sasl("sasl.oauthbearer.assertion.algorithm", Kind::Choice(&["RS256", "ES256"]), "RS256"),
+    sasl("sasl.oauthbearer.assertion.claim.aud", Kind::Text, ""),
+    sasl("sasl.oauthbearer.assertion.claim.exp.seconds", Kind::Int(0, 86_400), "300"),
+    sasl("sasl.oauthbearer.assertion.claim.iss", Kind::Text, ""),
+    sasl("sasl.oauthbearer.assertion.claim.jti.include", Kind::Bool, "false"),
+    sasl("sasl.oauthbearer.assertion.claim.nbf.seconds", Kind::Int(0, 3_600), "60"),
+    sasl("sasl.oauthbearer.assertion.claim.sub", Kind::Text, ""),
+    sasl("sasl.oauthbearer.assertion.file", Kind::Text, ""),
+    sasl("sasl.oauthbearer.assertion.private.key.file", Kind::Text, ""),
+    sasl("sasl.oauthbearer.assertion.private.key.passphrase", Kind::Password, ""),
+    sasl("sasl.oauthbearer.assertion.template.file", Kind::Text, ""),
+    sasl("sasl.oauthbearer.client.credentials.client.id", Kind::Text, ""),
+    sasl("sasl.oauthbearer.client.credentials.client.secret", Kind::Password, ""),
+    sasl("sasl.oauthbearer.clock.skew.seconds", Kind::Int(0, INT), "30"),
+    sasl("sasl.oauthbearer.expected.audience", Kind::List, ""),
+    sasl("sasl.oauthbearer.expected.issuer", Kind::Text, ""),
+    sasl("sasl.oauthbearer.header.urlencode", Kind::Bool, "false"),
+    sasl("sasl.oauthbearer.jwks.endpoint.refresh.ms", Kind::Millis(0, LONG), "3600000"),
+    sasl("sasl.oauthbearer.jwks.endpoint.retry.backoff.max.ms", Kind::Millis(0, LONG), "10000"),
+    sasl("sasl.oauthbearer.jwks.endpoint.retry.backoff.ms", Kind::Millis(0, LONG), "100"),
+    sasl("sasl.oauthbearer.jwks.endpoint.url", Kind::Text, ""),
+    sasl("sasl.oauthbearer.jwt.retriever.class", Kind::Class, "DefaultJwtRetriever"),
+    sasl("sasl.oauthbearer.jwt.validator.class", Kind::Class, "DefaultJwtValidator"),
+    sasl("sasl.oauthbearer.scope", Kind::Text, ""),
+    sasl("sasl.oauthbearer.scope.claim.name", Kind::Text, "scope"),
+    sasl("sasl.oauthbearer.sub.claim.name", Kind::Text, "sub"),
+    sasl("sasl.oauthbearer.token.endpoint.url", Kind::Text, ""),
+];

@@ -1,0 +1,164 @@
+//! Errors, one family per call, sorted by what the caller can do next.
+
+use crate::Record;
+use crate::config::ConfigError;
+use forebay_engine::SlabError;
+use forebay_io::wire::ErrorCode;
+use std::time::Duration;
+
+pub use forebay_io::core::{DeliveryFailure, FailureKind};
+
+/// Why a record was not accepted, with the record.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{kind}")]
+pub struct SendError<'a> {
+    /// The record, as it was given.
+    pub record: Record<'a>,
+    /// Why.
+    pub kind: SendErrorKind,
+}
+
+impl SendError<'_> {
+    /// Whether the same call may succeed later.
+    pub fn is_retriable(&self) -> bool {
+        self.kind.is_retriable()
+    }
+}
+
+/// Why a record was not accepted.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SendErrorKind {
+    /// Full now ([`try_send`](crate::Sender::try_send)). Try later, or use `send`, which waits.
+    #[error("the buffer is full now (buffer.memory)")]
+    Full,
+    /// Still full after waiting (`max.block.ms`): the cluster takes records more slowly than they come.
+    #[error(
+        "the buffer stayed full for {waited:?} (max.block.ms); the cluster takes records more slowly than they come"
+    )]
+    TimedOut {
+        /// How long the call waited.
+        waited: Duration,
+    },
+    /// Can never be sent under these settings. Make the record smaller or raise `batch.max.bytes`, `max.request.size` and
+    /// `buffer.memory` (and `message.max.bytes` at the broker).
+    #[error("a record of {size} bytes never fits: the limit is {limit} bytes ({setting})")]
+    TooLarge {
+        /// Bytes of the record with its batch header.
+        size: usize,
+        /// The smallest limit that it breaks.
+        limit: usize,
+        /// The setting behind the limit.
+        setting: &'static str,
+    },
+    /// The producer was closed, or its I/O thread has failed.
+    #[error("the producer is closed")]
+    Closed,
+    /// Nothing is known of the topic: the metadata did not come in time, or the cluster refused it. `code` tells which.
+    #[error("topic {topic}: {} after {waited:?} (max.block.ms)", if code.0 == 0 { "no metadata".to_owned() } else { code.to_string() })]
+    UnknownTopic {
+        /// Its name.
+        topic: String,
+        /// The cluster's last word on it; 0 if it has said nothing yet.
+        code: ErrorCode,
+        /// How long the call waited.
+        waited: Duration,
+    },
+    /// The topic has no such partition.
+    #[error("topic {topic} has {partitions} partitions, there is no partition {partition}")]
+    UnknownPartition {
+        /// The topic's name.
+        topic: String,
+        /// The partition that was asked for.
+        partition: u32,
+        /// How many there are.
+        partitions: u32,
+    },
+    /// The topic handle was made by another producer.
+    #[error("the topic belongs to another producer; make it with this producer's `topic`")]
+    ForeignTopic,
+}
+
+impl SendErrorKind {
+    /// Whether the same call may succeed later.
+    pub fn is_retriable(&self) -> bool {
+        matches!(
+            self,
+            SendErrorKind::Full
+                | SendErrorKind::TimedOut { .. }
+                | SendErrorKind::UnknownTopic { .. }
+                | SendErrorKind::UnknownPartition { .. }
+        )
+    }
+}
+
+/// The outcome of a receipt that is not a delivery.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DeliveryError {
+    /// No outcome yet: the record is still on its way. Ask again.
+    #[error("no outcome yet")]
+    Pending,
+    /// The record was not delivered, or that is not known; this is final.
+    #[error(transparent)]
+    Failed(#[from] DeliveryFailure),
+    /// The outcome came so long ago that only "some records of that stretch failed" is still known (see
+    /// [`Receipt`](crate::Receipt)); this one may be among them.
+    #[error("the outcome is no longer kept; records sent around this one have failed")]
+    Forgotten,
+    /// The receipt was made by another producer.
+    #[error("the receipt belongs to another producer")]
+    Foreign,
+}
+
+/// Why a flush is not a success.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum FlushError {
+    /// All records have an outcome, and some of them have failed since the last flush.
+    #[error("{failed} records were not delivered, the first because: {first}")]
+    Failed {
+        /// How many.
+        failed: u64,
+        /// Why the first one failed.
+        first: DeliveryFailure,
+    },
+    /// Records are still on their way. They stay so; flush again to go on waiting.
+    #[error("not everything was delivered in time")]
+    TimedOut,
+    /// The producer was closed, or its I/O thread has failed, before the flush was through.
+    #[error("the producer is closed")]
+    Closed,
+}
+
+/// Why a close is not a success. The producer is closed all the same.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CloseError {
+    /// Records were not delivered: they had failed since the last flush, or the deadline came first.
+    #[error("{failed} records were not delivered, the first because: {first}")]
+    Failed {
+        /// How many.
+        failed: u64,
+        /// Why the first one failed.
+        first: DeliveryFailure,
+    },
+    /// The I/O thread had failed (a panic, in it or in a delivery callback); the fate of what was on its way is unknown.
+    #[error("the I/O thread has failed: {0}")]
+    Poisoned(String),
+}
+
+/// Why no producer could be made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// The configuration is wrong; all that is wrong is listed.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The buffer memory can't be had.
+    #[error(transparent)]
+    Memory(#[from] SlabError),
+    /// The I/O thread could not be started.
+    #[error("the I/O thread could not be started: {0}")]
+    Thread(#[from] std::io::Error),
+}

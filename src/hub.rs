@@ -1,0 +1,238 @@
+//! Where the I/O thread's news arrives: outcomes go to their sender's log and the delivery callback, flushes to who waits.
+
+use crate::Receipt;
+use crate::outcomes::{Failures, SenderLog, ended, lock};
+use forebay_engine::LaneId;
+use forebay_io::core::{Delivered, DeliveryFailure, FailureKind, Flushed, Report};
+use forebay_io::topics::{TopicId, TopicTable};
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Instant;
+
+/// Logs of senders that are gone and whose receipts can still be asked about.
+const GONE_SENDERS: usize = 64;
+
+/// What became of consecutive records of one sender to one partition. Passed to the delivery callback.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct DeliveryReport<'a> {
+    /// The sender's number ([`Sender::id`](crate::Sender::id)).
+    pub sender: u32,
+    /// The topic's name.
+    pub topic: &'a str,
+    /// The partition.
+    pub partition: u32,
+    /// The first record, as [`Receipt::ordinal`] counts them.
+    pub first_ordinal: u64,
+    /// How many records.
+    pub count: u32,
+    /// Offset of the first (the others follow; −1 if unknown), or why all of them failed.
+    pub result: Result<Delivered, &'a DeliveryFailure>,
+    slot: u32,
+}
+
+impl DeliveryReport<'_> {
+    /// The place of a receipt's record among those of this report, if it is one of them.
+    pub fn position_of(&self, receipt: &Receipt) -> Option<u32> {
+        let same = receipt.sender == self.sender && receipt.slot == self.slot;
+        let place = receipt.ordinal.checked_sub(self.first_ordinal)?;
+        (same && place < u64::from(self.count)).then_some(place as u32)
+    }
+}
+
+/// A delivery callback, called on the I/O thread.
+pub(crate) type Callback = Box<dyn FnMut(&DeliveryReport<'_>) + Send>;
+
+/// Shared between the handles and the I/O thread.
+pub(crate) struct Hub {
+    owners: Mutex<Owners>,
+    flushes: Mutex<Flushes>,
+    flushed: Condvar,
+    failures: Failures,
+    acked: AtomicU64,
+    failed: AtomicU64,
+}
+
+#[derive(Default)]
+struct Owners {
+    /// By lane number: whose it is, and which of that sender's lanes.
+    lanes: Vec<Option<(Arc<SenderLog>, u32)>>,
+    senders: HashMap<u32, Arc<SenderLog>>,
+    gone: VecDeque<u32>,
+    next_sender: u32,
+    ended: Option<DeliveryFailure>,
+}
+
+#[derive(Default)]
+struct Flushes {
+    next: u64,
+    /// Done and not picked up yet; or waited for.
+    open: HashMap<u64, bool>,
+    ended: bool,
+}
+
+/// How a wait for a flush ended.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum FlushEnd {
+    Done,
+    TimedOut,
+    Closed,
+}
+
+impl Hub {
+    pub(crate) fn new() -> Self {
+        Hub {
+            owners: Mutex::default(),
+            flushes: Mutex::default(),
+            flushed: Condvar::new(),
+            failures: Failures::default(),
+            acked: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
+        }
+    }
+
+    /// A log for a new sender.
+    pub(crate) fn new_sender(&self) -> Arc<SenderLog> {
+        let mut owners = lock(&self.owners);
+        let id = owners.next_sender;
+        owners.next_sender = id.wrapping_add(1);
+        let log = Arc::new(SenderLog::new(id));
+        if let Some(why) = &owners.ended {
+            log.end(why.clone());
+        }
+        owners.senders.insert(id, log.clone());
+        log
+    }
+
+    /// The sender's handle is gone. Its log stays for a while, for receipts that are still about.
+    pub(crate) fn sender_gone(&self, id: u32) {
+        let mut owners = lock(&self.owners);
+        owners.gone.push_back(id);
+        if owners.gone.len() > GONE_SENDERS
+            && let Some(oldest) = owners.gone.pop_front()
+        {
+            owners.senders.remove(&oldest);
+        }
+    }
+
+    /// A sender has a new lane; must be called before anything is published in it.
+    pub(crate) fn own(&self, lane: LaneId, log: &Arc<SenderLog>, tag: u64, topic: Arc<str>) -> u32 {
+        let slot = log.add_lane(tag, topic);
+        let mut owners = lock(&self.owners);
+        if owners.lanes.len() <= lane.index() {
+            owners.lanes.resize_with(lane.index() + 1, || None);
+        }
+        owners.lanes[lane.index()] = Some((log.clone(), slot));
+        slot
+    }
+
+    pub(crate) fn log(&self, sender: u32) -> Option<Arc<SenderLog>> {
+        lock(&self.owners).senders.get(&sender).cloned()
+    }
+
+    /// Failures since the last call.
+    pub(crate) fn take_failures(&self) -> Option<(u64, DeliveryFailure)> {
+        self.failures.take()
+    }
+
+    /// Records with an outcome so far: delivered, failed.
+    pub(crate) fn totals(&self) -> (u64, u64) {
+        (self.acked.load(Ordering::Relaxed), self.failed.load(Ordering::Relaxed))
+    }
+
+    /// Outcomes, on the I/O thread.
+    pub(crate) fn reports(&self, reports: &[Report], topics: &TopicTable, callback: Option<&mut Callback>) {
+        let mut callback = callback;
+        for report in reports {
+            let owner = lock(&self.owners).lanes.get(report.lane.index()).cloned().flatten();
+            let Some((log, slot)) = owner else {
+                debug_assert!(false, "a lane has an owner before it has records");
+                continue;
+            };
+            let count = u64::from(report.count);
+            match &report.result {
+                Ok(_) => self.acked.fetch_add(count, Ordering::Relaxed),
+                Err(why) => {
+                    self.failures.add(count, why);
+                    self.failed.fetch_add(count, Ordering::Relaxed)
+                }
+            };
+            log.record(slot, report);
+            if let Some(callback) = callback.as_deref_mut() {
+                let (topic, partition) = TopicId::of_tag(report.lane_tag);
+                let entry = topics.entry(topic);
+                callback(&DeliveryReport {
+                    sender: log.id,
+                    topic: entry.as_ref().map_or("", |entry| entry.name()),
+                    partition,
+                    first_ordinal: report.first_ordinal,
+                    count: report.count,
+                    result: report.result.as_ref().copied(),
+                    slot,
+                });
+            }
+        }
+    }
+
+    /// A token for a new flush.
+    pub(crate) fn begin_flush(&self) -> u64 {
+        let mut flushes = lock(&self.flushes);
+        flushes.next += 1;
+        let token = flushes.next;
+        flushes.open.insert(token, false);
+        token
+    }
+
+    /// Nobody waits for this one.
+    pub(crate) fn abandon_flush(&self, token: u64) {
+        lock(&self.flushes).open.remove(&token);
+    }
+
+    /// A flush is through, on the I/O thread.
+    pub(crate) fn flushed(&self, flushed: Flushed) {
+        let mut flushes = lock(&self.flushes);
+        // Nobody waits any more if the entry is gone.
+        if let Some(done) = flushes.open.get_mut(&flushed.token) {
+            *done = true;
+            self.flushed.notify_all();
+        }
+    }
+
+    pub(crate) fn wait_flush(&self, token: u64, deadline: Option<Instant>) -> FlushEnd {
+        let mut flushes = lock(&self.flushes);
+        let end = loop {
+            if flushes.open.get(&token) == Some(&true) {
+                break FlushEnd::Done;
+            }
+            if flushes.ended {
+                break FlushEnd::Closed;
+            }
+            flushes = match deadline {
+                None => self.flushed.wait(flushes).unwrap_or_else(PoisonError::into_inner),
+                Some(deadline) => {
+                    let left = deadline.saturating_duration_since(Instant::now());
+                    if left.is_zero() {
+                        break FlushEnd::TimedOut;
+                    }
+                    self.flushed.wait_timeout(flushes, left).unwrap_or_else(PoisonError::into_inner).0
+                }
+            };
+        };
+        flushes.open.remove(&token);
+        end
+    }
+
+    /// The I/O thread has ended: everyone who still waits is told so.
+    pub(crate) fn end(&self, kind: FailureKind) {
+        let why = ended(kind);
+        let mut owners = lock(&self.owners);
+        owners.ended = Some(why.clone());
+        for log in owners.senders.values() {
+            log.end(why.clone());
+        }
+        drop(owners);
+        lock(&self.flushes).ended = true;
+        self.flushed.notify_all();
+    }
+}

@@ -1,0 +1,395 @@
+//! A sender's lanes: from a record to bytes in the lane of its partition.
+
+use crate::clock;
+use crate::error::{SendError, SendErrorKind};
+use crate::hub::Hub;
+use crate::outcomes::SenderLog;
+use crate::partitioner::{Partitioner, Sticky, keyed};
+use crate::producer::Inner;
+use crate::reservation::Reservation;
+use crate::sender::Patience;
+use crate::{Receipt, Record};
+use forebay_engine::{Claim, ClaimError, Grant, Lane, ProducerEnd};
+use forebay_io::core::DeliveryFailure;
+use forebay_io::topics::TopicEntry;
+use forebay_io::wire::batch::BATCH_HEADER_LEN;
+use forebay_io::wire::record::{self, HEAD_MAX, Shape, WINDOW_MS};
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// What one sender has of its producer: a lane for each partition that it has sent to.
+pub(crate) struct Lanes {
+    topics: Vec<Option<TopicLanes>>,
+    partitioner: Option<Box<dyn Partitioner>>,
+    end: ProducerEnd,
+    log: Arc<SenderLog>,
+    hub: Arc<Hub>,
+    /// Bytes of a record that fit a batch.
+    largest: usize,
+    batch_size: usize,
+    ignore_keys: bool,
+}
+
+struct TopicLanes {
+    entry: Arc<TopicEntry>,
+    sticky: Sticky,
+    /// By partition.
+    lanes: Vec<Option<OpenLane>>,
+}
+
+/// A lane and the count of its records.
+pub(crate) struct OpenLane {
+    pub(crate) lane: Lane,
+    pub(crate) slot: u32,
+    pub(crate) ordinal: u64,
+}
+
+impl OpenLane {
+    /// The record just committed.
+    #[inline]
+    pub(crate) fn receipt(&mut self, sender: u32, timestamp: i64) -> Receipt {
+        let ordinal = self.ordinal;
+        self.ordinal += 1;
+        Receipt { sender, slot: self.slot, ordinal, timestamp }
+    }
+}
+
+/// A record that has its partition, its time and its size.
+#[derive(Clone, Copy)]
+struct Plan {
+    partition: u32,
+    timestamp: i64,
+    window: i64,
+    shape: Shape,
+}
+
+impl Lanes {
+    pub(crate) fn new(inner: &Inner) -> Self {
+        let config = &inner.config;
+        Lanes {
+            topics: Vec::new(),
+            partitioner: inner.partitioner.as_ref().map(|make| make()),
+            end: inner.engine.producer_end(),
+            log: inner.hub.new_sender(),
+            hub: inner.hub.clone(),
+            largest: inner.largest_record(),
+            batch_size: config.batch_size(),
+            ignore_keys: config.partitioner_ignore_keys(),
+        }
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.log.id
+    }
+
+    pub(crate) fn take_failures(&self) -> Option<(u64, DeliveryFailure)> {
+        self.log.take_failures()
+    }
+
+    #[inline]
+    pub(crate) fn send<'a>(
+        &mut self,
+        inner: &Inner,
+        record: Record<'a>,
+        patience: Patience,
+    ) -> Result<Receipt, SendError<'a>> {
+        let plan = match self.plan(&record, record.value.map(<[u8]>::len)) {
+            Ok(plan) => plan,
+            Err(refusal) => return self.send_slowly(inner, record, Waits::new(inner, patience), refusal),
+        };
+        let waits = || Waits::new(inner, patience);
+        self.write(inner, &record, &plan, waits).map_err(|kind| SendError { record, kind })
+    }
+
+    /// Claims, encodes and publishes a record whose lane is open.
+    #[inline]
+    fn write(
+        &mut self,
+        inner: &Inner,
+        record: &Record<'_>,
+        plan: &Plan,
+        waits: impl FnOnce() -> Waits,
+    ) -> Result<Receipt, SendErrorKind> {
+        let Lanes { topics, end, log, .. } = self;
+        let open = open_lane(topics, record, plan.partition).ok_or(SendErrorKind::Closed)?;
+        open.lane.set_window(plan.window);
+        let total = plan.shape.total_len;
+        let claim =
+            open.lane.claim_or(total, total.min(HEAD_MAX), |refused| wait_for_memory(inner, end, refused, &waits()))?;
+        encode(claim, record, plan)?;
+        Ok(open.receipt(log.id, plan.timestamp))
+    }
+
+    /// Partition, time and size of a record whose lane is open.
+    #[inline]
+    fn plan(&mut self, record: &Record<'_>, value_len: Option<usize>) -> Result<Plan, Refusal> {
+        let now = clock::now_ms();
+        let window = now & !(WINDOW_MS - 1);
+        let timestamp = record.timestamp.unwrap_or(now);
+        let shape =
+            Shape::measure(timestamp.wrapping_sub(window), record.key.map(<[u8]>::len), value_len, record.headers)
+                .filter(|shape| shape.total_len <= self.largest)
+                .ok_or(Refusal::TooLarge)?;
+        let topic = self.topics.get_mut(record.topic.0.0 as usize).and_then(Option::as_mut).ok_or(Refusal::Topic)?;
+        let partitions = NonZeroU32::new(topic.entry.partitions()).ok_or(Refusal::Topic)?;
+        let partition = match (record.partition, record.key) {
+            (Some(partition), _) => partition,
+            (None, _) if self.partitioner.is_some() => {
+                self.partitioner.as_mut().map_or(0, |chooser| chooser.partition(record, partitions.get()))
+            }
+            (None, Some(key)) if !self.ignore_keys => keyed(key, partitions),
+            _ => topic.sticky.next(shape.total_len, self.batch_size, partitions),
+        };
+        let plan = Plan { partition, timestamp, window, shape };
+        match topic.lanes.get(partition as usize) {
+            _ if partition >= partitions.get() => Err(Refusal::Partition(partition)),
+            Some(Some(_)) => Ok(plan),
+            _ => Err(Refusal::Lane(plan)),
+        }
+    }
+
+    /// Everything that is not the hot path: unknown topics, new lanes, errors.
+    #[cold]
+    #[inline(never)]
+    fn send_slowly<'a>(
+        &mut self,
+        inner: &Inner,
+        record: Record<'a>,
+        waits: Waits,
+        refusal: Refusal,
+    ) -> Result<Receipt, SendError<'a>> {
+        self.prepare(inner, &record, record.value.map(<[u8]>::len), &waits, refusal)
+            .and_then(|plan| self.write(inner, &record, &plan, || waits))
+            .map_err(|kind| SendError { record, kind })
+    }
+
+    /// Claims room for a record whose value the caller writes.
+    pub(crate) fn reserve<'s, 'a>(
+        &'s mut self,
+        inner: &Inner,
+        record: Record<'a>,
+        len: usize,
+        patience: Patience,
+    ) -> Result<Reservation<'s, 'a>, SendError<'a>> {
+        let planned = match self.plan(&record, Some(len)) {
+            Err(refusal) => self.prepare(inner, &record, Some(len), &Waits::new(inner, patience), refusal),
+            Ok(plan) => Ok(plan),
+        };
+        planned
+            .and_then(|plan| self.claim_value(inner, record, len, patience, &plan))
+            .map_err(|kind| SendError { record, kind })
+    }
+
+    fn claim_value<'s, 'a>(
+        &'s mut self,
+        inner: &Inner,
+        record: Record<'a>,
+        len: usize,
+        patience: Patience,
+        plan: &Plan,
+    ) -> Result<Reservation<'s, 'a>, SendErrorKind> {
+        let Lanes { topics, end, log, .. } = self;
+        let open = open_lane(topics, &record, plan.partition).ok_or(SendErrorKind::Closed)?;
+        open.lane.set_window(plan.window);
+        // A record that fits a segment is contiguous, so that its value is one slice.
+        let total = plan.shape.total_len;
+        let head = if total <= inner.engine.segment_size() { total } else { HEAD_MAX };
+        let receipt = Receipt { sender: log.id, slot: open.slot, ordinal: open.ordinal, timestamp: plan.timestamp };
+        let claim = open
+            .lane
+            .claim_or(total, head, |refused| wait_for_memory(inner, end, refused, &Waits::new(inner, patience)))?;
+        let delta = plan.timestamp.wrapping_sub(plan.window);
+        Ok(Reservation::new(claim, &mut open.ordinal, receipt, record, &plan.shape, delta, len))
+    }
+
+    /// Brings a record to where its lane is open: metadata known, partition chosen.
+    fn prepare(
+        &mut self,
+        inner: &Inner,
+        record: &Record<'_>,
+        value_len: Option<usize>,
+        waits: &Waits,
+        mut refusal: Refusal,
+    ) -> Result<Plan, SendErrorKind> {
+        loop {
+            match refusal {
+                Refusal::TooLarge => return Err(inner.too_large(record, value_len)),
+                Refusal::Topic => self.know_topic(inner, record, None, waits)?,
+                // The topic may have grown since its metadata was read; a partition of the partitioner's own is an error.
+                Refusal::Partition(partition) if record.partition.is_some() => {
+                    self.know_topic(inner, record, Some(partition), waits)?;
+                }
+                Refusal::Partition(partition) => return Err(self.unknown_partition(record, partition)),
+                Refusal::Lane(plan) => {
+                    self.open(inner, record, plan.partition)?;
+                    return Ok(plan);
+                }
+            }
+            refusal = match self.plan(record, value_len) {
+                Ok(plan) => return Ok(plan),
+                Err(refusal) => refusal,
+            };
+        }
+    }
+
+    /// Waits until the topic's partitions are known, and the one asked for among them.
+    fn know_topic(
+        &mut self,
+        inner: &Inner,
+        record: &Record<'_>,
+        partition: Option<u32>,
+        waits: &Waits,
+    ) -> Result<(), SendErrorKind> {
+        let index = record.topic.0.0 as usize;
+        if self.topics.len() <= index {
+            self.topics.resize_with(index + 1, || None);
+        }
+        if self.topics[index].is_none() {
+            let entry = inner.topics.entry(record.topic.0).ok_or(SendErrorKind::ForeignTopic)?;
+            self.topics[index] = Some(TopicLanes { entry, sticky: Sticky::default(), lanes: Vec::new() });
+        }
+        let Some(topic) = &self.topics[index] else { return Err(SendErrorKind::ForeignTopic) };
+        inner.wait_for_partitions(&topic.entry, partition, waits)
+    }
+
+    fn unknown_partition(&self, record: &Record<'_>, partition: u32) -> SendErrorKind {
+        let entry = self.topics.get(record.topic.0.0 as usize).and_then(Option::as_ref).map(|topic| &topic.entry);
+        SendErrorKind::UnknownPartition {
+            topic: entry.map_or_else(String::new, |entry| entry.name().to_string()),
+            partition,
+            partitions: entry.map_or(0, |entry| entry.partitions()),
+        }
+    }
+
+    fn open(&mut self, inner: &Inner, record: &Record<'_>, partition: u32) -> Result<(), SendErrorKind> {
+        let Some(Some(topic)) = self.topics.get_mut(record.topic.0.0 as usize) else {
+            return Err(SendErrorKind::ForeignTopic);
+        };
+        let at = partition as usize;
+        if topic.lanes.len() <= at {
+            topic.lanes.resize_with(at + 1, || None);
+        }
+        if topic.lanes[at].is_none() {
+            let tag = record.topic.0.lane_tag(partition);
+            let lane = self.end.lane(tag)?;
+            let slot = inner.hub.own(lane.id(), &self.log, tag, topic.entry.name().clone());
+            topic.lanes[at] = Some(OpenLane { lane, slot, ordinal: 0 });
+        }
+        Ok(())
+    }
+}
+
+/// Why a record has no plan yet.
+enum Refusal {
+    TooLarge,
+    /// Nothing is known of its topic.
+    Topic,
+    /// Its topic has no such partition.
+    Partition(u32),
+    /// The lane is not open yet.
+    Lane(Plan),
+}
+
+/// The lane of a record, if it is open.
+#[inline]
+fn open_lane<'l>(
+    topics: &'l mut [Option<TopicLanes>],
+    record: &Record<'_>,
+    partition: u32,
+) -> Option<&'l mut OpenLane> {
+    topics.get_mut(record.topic.0.0 as usize)?.as_mut()?.lanes.get_mut(partition as usize)?.as_mut()
+}
+
+/// Waits in line for the segments that a refused claim needs.
+#[cold]
+#[inline(never)]
+fn wait_for_memory(
+    inner: &Inner,
+    end: &mut ProducerEnd,
+    refused: ClaimError,
+    waits: &Waits,
+) -> Result<Grant, SendErrorKind> {
+    let ClaimError::Full { segments } = refused else { return Err(refused.into()) };
+    if waits.never {
+        return Err(SendErrorKind::Full);
+    }
+    end.begin_wait(segments)?;
+    let spin = crossbeam_utils::Backoff::new();
+    loop {
+        if let Some(grant) = end.poll_wait()? {
+            return Ok(grant);
+        }
+        if !spin.is_completed() {
+            spin.snooze(); // memory is often freed within microseconds; a wake-up costs more than that
+            continue;
+        }
+        match waits.left() {
+            Some(Duration::ZERO) => {
+                let timed_out = SendErrorKind::TimedOut { waited: waits.begun.elapsed() };
+                return end.cancel_wait().ok_or(if inner.is_closed() { SendErrorKind::Closed } else { timed_out });
+            }
+            left => end.park(left),
+        }
+    }
+}
+
+/// The one budget of a call that may wait.
+pub(crate) struct Waits {
+    pub(crate) begun: Instant,
+    pub(crate) deadline: Option<Instant>,
+    pub(crate) never: bool,
+}
+
+impl Waits {
+    fn new(inner: &Inner, patience: Patience) -> Self {
+        let begun = Instant::now();
+        let deadline = match patience {
+            Patience::None => Some(begun),
+            Patience::MaxBlock => begun.checked_add(inner.config.max_block()),
+            Patience::Until(deadline) => Some(deadline),
+        };
+        Waits { begun, deadline, never: matches!(patience, Patience::None) }
+    }
+
+    /// What is left; None if there is no end.
+    pub(crate) fn left(&self) -> Option<Duration> {
+        self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()))
+    }
+}
+
+/// Encodes a record into its claim and publishes it.
+#[inline]
+fn encode(mut claim: Claim<'_>, record: &Record<'_>, plan: &Plan) -> Result<(), ClaimError> {
+    let delta = plan.timestamp.wrapping_sub(plan.window);
+    let chunk = claim.chunk();
+    if chunk.len() == plan.shape.total_len {
+        record::encode(&plan.shape, delta, record.key, record.value, record.headers, chunk);
+    } else {
+        record::encode_to(&plan.shape, delta, record.key, record.value, record.headers, &mut |piece: &[u8]| {
+            claim.put(piece);
+        });
+    }
+    claim.commit()
+}
+
+impl From<ClaimError> for SendErrorKind {
+    fn from(error: ClaimError) -> Self {
+        match error {
+            ClaimError::Full { .. } => SendErrorKind::Full,
+            ClaimError::NeverFits { limit } => {
+                SendErrorKind::TooLarge { size: limit + 1, limit, setting: "buffer.memory" }
+            }
+            ClaimError::Closed => SendErrorKind::Closed,
+        }
+    }
+}
+
+/// Bytes that a lone record's batch adds.
+pub(crate) const BATCH_OVERHEAD: usize = BATCH_HEADER_LEN;
+
+impl Drop for Lanes {
+    fn drop(&mut self) {
+        self.hub.sender_gone(self.log.id);
+    }
+}

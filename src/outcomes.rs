@@ -1,0 +1,301 @@
+//! What became of the records: a log of fixed size per sender, written by the I/O thread.
+
+use crate::error::DeliveryError;
+use crate::{Delivery, Receipt};
+use forebay_io::core::{Delivered, DeliveryFailure, FailureKind, Report};
+use forebay_io::topics::TopicId;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
+use std::time::Instant;
+
+/// Stretches that a log keeps.
+const KEPT: usize = 1024;
+/// Stretches with failures that a lane keeps after they have left the log.
+const KEPT_FAILURES: usize = 8;
+/// "No stretch."
+const NONE: u64 = u64::MAX;
+
+/// The outcomes of one sender's records.
+pub(crate) struct SenderLog {
+    pub(crate) id: u32,
+    state: Mutex<State>,
+    changed: Condvar,
+    failures: Failures,
+}
+
+struct State {
+    lanes: Vec<LaneLog>,
+    ring: Vec<Stretch>,
+    /// Stretches ever written; stretch `n` is at `n % KEPT` while `n + KEPT >= written`.
+    written: u64,
+    /// Threads in `wait`.
+    waiting: usize,
+    wakers: Vec<(Receipt, Waker)>,
+    /// Nothing more will come: what has no outcome by now gets this.
+    ended: Option<DeliveryFailure>,
+}
+
+/// What is known of one lane's records.
+struct LaneLog {
+    tag: u64,
+    topic: Arc<str>,
+    /// Records before this one have an outcome.
+    resolved: u64,
+    /// The newest stretch of this lane.
+    newest: u64,
+    /// First and last record of stretches with failures that are no longer in the ring; exact, or merged.
+    forgotten: Vec<(u64, u64)>,
+}
+
+/// Consecutive records of one lane with one outcome.
+struct Stretch {
+    slot: u32,
+    first: u64,
+    count: u64,
+    base_offset: i64,
+    log_append_time: i64,
+    failure: Option<DeliveryFailure>,
+    /// The stretch of the same lane before this one.
+    previous: u64,
+}
+
+/// Failures not yet reported by a flush.
+#[derive(Default)]
+pub(crate) struct Failures {
+    count: AtomicU64,
+    first: Mutex<Option<DeliveryFailure>>,
+}
+
+impl Failures {
+    pub(crate) fn add(&self, count: u64, why: &DeliveryFailure) {
+        let mut first = lock(&self.first);
+        first.get_or_insert_with(|| why.clone());
+        self.count.fetch_add(count, Ordering::Relaxed);
+    }
+
+    /// Takes what has gathered since the last call.
+    pub(crate) fn take(&self) -> Option<(u64, DeliveryFailure)> {
+        let mut first = lock(&self.first);
+        let count = self.count.swap(0, Ordering::Relaxed);
+        first.take().map(|first| (count, first))
+    }
+}
+
+impl SenderLog {
+    pub(crate) fn new(id: u32) -> Self {
+        SenderLog {
+            id,
+            state: Mutex::new(State {
+                lanes: Vec::new(),
+                ring: Vec::with_capacity(KEPT),
+                written: 0,
+                waiting: 0,
+                wakers: Vec::new(),
+                ended: None,
+            }),
+            changed: Condvar::new(),
+            failures: Failures::default(),
+        }
+    }
+
+    /// A new lane of this sender; answers its slot.
+    pub(crate) fn add_lane(&self, tag: u64, topic: Arc<str>) -> u32 {
+        let mut state = lock(&self.state);
+        state.lanes.push(LaneLog { tag, topic, resolved: 0, newest: NONE, forgotten: Vec::new() });
+        state.lanes.len() as u32 - 1
+    }
+
+    /// Failures of this sender since the last call.
+    pub(crate) fn take_failures(&self) -> Option<(u64, DeliveryFailure)> {
+        self.failures.take()
+    }
+
+    /// The I/O thread's word on a stretch of records. Reports of a lane come in order and cover each record once.
+    pub(crate) fn record(&self, slot: u32, report: &Report) {
+        if let Err(why) = &report.result {
+            self.failures.add(u64::from(report.count), why);
+        }
+        let mut state = lock(&self.state);
+        state.push(slot, report);
+        let state = &mut *state;
+        let lane = &state.lanes[slot as usize];
+        if !state.wakers.is_empty() {
+            state.wakers.retain(|(receipt, waker)| {
+                let decided = receipt.slot == slot && receipt.ordinal < lane.resolved;
+                if decided {
+                    waker.wake_by_ref();
+                }
+                !decided
+            });
+        }
+        if state.waiting > 0 {
+            self.changed.notify_all();
+        }
+    }
+
+    /// No report comes any more: the I/O thread has ended. Records without outcome get `why`.
+    pub(crate) fn end(&self, why: DeliveryFailure) {
+        let mut state = lock(&self.state);
+        state.ended.get_or_insert(why);
+        for (_, waker) in state.wakers.drain(..) {
+            waker.wake();
+        }
+        self.changed.notify_all();
+    }
+
+    /// The outcome of a receipt, if there is one.
+    pub(crate) fn look(&self, receipt: &Receipt) -> Result<Delivery, DeliveryError> {
+        lock(&self.state).look(receipt)
+    }
+
+    /// Waits for an outcome until `deadline`.
+    pub(crate) fn wait(&self, receipt: &Receipt, deadline: Option<Instant>) -> Result<Delivery, DeliveryError> {
+        let mut state = lock(&self.state);
+        loop {
+            let outcome = state.look(receipt);
+            if outcome != Err(DeliveryError::Pending) {
+                return outcome;
+            }
+            state.waiting += 1;
+            let (mut woken, over) = match deadline {
+                None => (self.changed.wait(state).unwrap_or_else(PoisonError::into_inner), false),
+                Some(deadline) => {
+                    let left = deadline.saturating_duration_since(Instant::now());
+                    let (woken, _) = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner);
+                    (woken, left.is_zero())
+                }
+            };
+            woken.waiting -= 1;
+            state = woken;
+            if over {
+                return state.look(receipt);
+            }
+        }
+    }
+
+    /// The outcome, or `waker` is woken once there is one.
+    pub(crate) fn poll(&self, receipt: &Receipt, waker: &Waker) -> Result<Delivery, DeliveryError> {
+        let mut state = lock(&self.state);
+        let outcome = state.look(receipt);
+        if outcome == Err(DeliveryError::Pending) {
+            match state.wakers.iter_mut().find(|(known, known_waker)| known == receipt && known_waker.will_wake(waker))
+            {
+                Some(_) => {}
+                None => state.wakers.push((*receipt, waker.clone())),
+            }
+        }
+        outcome
+    }
+
+    /// A future for `receipt` was dropped: its wakers go.
+    pub(crate) fn forget_waker(&self, receipt: &Receipt) {
+        lock(&self.state).wakers.retain(|(known, _)| known != receipt);
+    }
+}
+
+impl State {
+    fn push(&mut self, slot: u32, report: &Report) {
+        let count = u64::from(report.count);
+        let (base_offset, log_append_time, failure) = match &report.result {
+            Ok(Delivered { base_offset, log_append_time }) => (*base_offset, *log_append_time, None),
+            Err(why) => (-1, -1, Some(why.clone())),
+        };
+        let newest = self.lanes[slot as usize].newest;
+        self.lanes[slot as usize].resolved = report.first_ordinal + count;
+        // Successes with consecutive offsets make one stretch, however many batches they were.
+        if failure.is_none()
+            && self.is_kept(newest)
+            && let last = &mut self.ring[(newest % KEPT as u64) as usize]
+            && last.failure.is_none()
+            && last.first + last.count == report.first_ordinal
+            && last.log_append_time == log_append_time
+            && follows(last.base_offset, last.count, base_offset)
+        {
+            last.count += count;
+            return;
+        }
+        let stretch = Stretch {
+            slot,
+            first: report.first_ordinal,
+            count,
+            base_offset,
+            log_append_time,
+            failure,
+            previous: newest,
+        };
+        self.lanes[slot as usize].newest = self.written;
+        let at = (self.written % KEPT as u64) as usize;
+        self.written += 1;
+        if at == self.ring.len() {
+            self.ring.push(stretch);
+            return;
+        }
+        let old = std::mem::replace(&mut self.ring[at], stretch);
+        if old.failure.is_some() {
+            self.lanes[old.slot as usize].remember_failure(old.first, old.first + old.count - 1);
+        }
+    }
+
+    fn is_kept(&self, stretch: u64) -> bool {
+        stretch != NONE && stretch + KEPT as u64 >= self.written
+    }
+
+    fn look(&self, receipt: &Receipt) -> Result<Delivery, DeliveryError> {
+        let Some(lane) = self.lanes.get(receipt.slot as usize) else { return Err(DeliveryError::Foreign) };
+        if receipt.ordinal >= lane.resolved {
+            return Err(self.ended.clone().map_or(DeliveryError::Pending, DeliveryError::Failed));
+        }
+        let mut next = lane.newest;
+        while self.is_kept(next) {
+            let stretch = &self.ring[(next % KEPT as u64) as usize];
+            if stretch.first <= receipt.ordinal {
+                return match &stretch.failure {
+                    Some(why) => Err(DeliveryError::Failed(why.clone())),
+                    None => Ok(lane.delivery(receipt, Some(stretch))),
+                };
+            }
+            next = stretch.previous;
+        }
+        let failed = lane.forgotten.iter().any(|(first, last)| (*first..=*last).contains(&receipt.ordinal));
+        if failed { Err(DeliveryError::Forgotten) } else { Ok(lane.delivery(receipt, None)) }
+    }
+}
+
+impl LaneLog {
+    fn delivery(&self, receipt: &Receipt, stretch: Option<&Stretch>) -> Delivery {
+        let offset = stretch
+            .filter(|stretch| stretch.base_offset >= 0)
+            .map(|stretch| stretch.base_offset + (receipt.ordinal - stretch.first) as i64);
+        let timestamp =
+            stretch.map(|stretch| stretch.log_append_time).filter(|time| *time >= 0).unwrap_or(receipt.timestamp);
+        Delivery { topic: self.topic.clone(), partition: TopicId::of_tag(self.tag).1, offset, timestamp }
+    }
+
+    /// Keeps the newest failed stretches apart and merges the two oldest when there are too many: what lies between them
+    /// then counts as failed too, never the other way round.
+    fn remember_failure(&mut self, first: u64, last: u64) {
+        match self.forgotten.last_mut() {
+            Some(before) if before.1 + 1 == first => before.1 = last,
+            _ => self.forgotten.push((first, last)),
+        }
+        if self.forgotten.len() > KEPT_FAILURES {
+            let oldest = self.forgotten.remove(0);
+            self.forgotten[0].0 = oldest.0;
+        }
+    }
+}
+
+/// Whether offset `next` continues a stretch of `count` records at `base`. Unknown offsets continue unknown ones.
+fn follows(base: i64, count: u64, next: i64) -> bool {
+    if base < 0 { next < 0 } else { base + count as i64 == next }
+}
+
+/// What a record without outcome gets when the I/O thread has ended.
+pub(crate) fn ended(kind: FailureKind) -> DeliveryFailure {
+    DeliveryFailure { kind, possibly_appended: true }
+}
+
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,83 @@
+//! Writing a record's value in place.
+
+use crate::error::SendErrorKind;
+use crate::{Receipt, Record};
+use forebay_engine::Claim;
+use forebay_io::wire::record::{self, Shape};
+use std::io::{self, Write};
+
+/// Room in the buffer for a record whose value the caller writes: through [`Reservation::value_mut`] where the value is
+/// in one piece, or through [`Write`] in any case.
+///
+/// Dropped without [`commit`](Reservation::commit), it leaves no trace.
+#[must_use = "a reservation that is not committed is given up"]
+pub struct Reservation<'s, 'a> {
+    claim: Claim<'s>,
+    ordinal: &'s mut u64,
+    receipt: Receipt,
+    record: Record<'a>,
+    /// Value bytes not written yet.
+    left: usize,
+}
+
+impl<'s, 'a> Reservation<'s, 'a> {
+    pub(crate) fn new(
+        mut claim: Claim<'s>,
+        ordinal: &'s mut u64,
+        receipt: Receipt,
+        record: Record<'a>,
+        shape: &Shape,
+        delta: i64,
+        len: usize,
+    ) -> Self {
+        record::encode_prefix_to(shape, delta, record.key, Some(len), &mut |piece: &[u8]| claim.put(piece));
+        Reservation { claim, ordinal, receipt, record, left: len }
+    }
+
+    /// Bytes of the value that are not written yet.
+    pub fn remaining(&self) -> usize {
+        self.left
+    }
+
+    /// All of the value that is not written yet, in place: always there if the record fits a segment of the buffer (4 KiB)
+    /// and nothing was written through [`Write`] yet; None if the value is in several pieces, which [`Write`] handles.
+    ///
+    /// Bytes that the caller leaves alone keep what an earlier record left there.
+    pub fn value_mut(&mut self) -> Option<&mut [u8]> {
+        let left = self.left;
+        self.claim.chunk().get_mut(..left)
+    }
+
+    /// Publishes the record.
+    ///
+    /// # Errors
+    /// `Closed` if the producer ended meanwhile: the record was not accepted.
+    ///
+    /// # Panics
+    /// If the value is in several pieces and was not written to its end through [`Write`].
+    pub fn commit(mut self) -> Result<Receipt, SendErrorKind> {
+        if self.value_mut().is_some() {
+            self.claim.advance(self.left);
+        } else {
+            assert!(self.left == 0, "a reserved value is written to its end before it is committed");
+        }
+        record::suffix_to(self.record.headers, &mut |piece: &[u8]| self.claim.put(piece));
+        self.claim.commit()?;
+        *self.ordinal += 1;
+        Ok(self.receipt)
+    }
+}
+
+impl Write for Reservation<'_, '_> {
+    /// Appends to the value; less than `bytes` is taken when the reserved length is reached.
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let n = bytes.len().min(self.left);
+        self.claim.put(&bytes[..n]);
+        self.left -= n;
+        Ok(n)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,327 @@
+//! Configuration from every source, through the public API.
+
+use forebay::config::{Acks, Config, ConfigBuilder, ConfigError, Standing, keys, reference_markdown};
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use std::{env, fs, process};
+
+fn with(pairs: &[(&str, &str)]) -> Result<Config, ConfigError> {
+    ConfigBuilder::new().bootstrap_servers("localhost:9092").properties(pairs.iter().copied()).build()
+}
+
+#[track_caller]
+fn good(pairs: &[(&str, &str)]) -> Config {
+    with(pairs).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// The keys that are complained about.
+#[track_caller]
+fn bad(pairs: &[(&str, &str)]) -> Vec<String> {
+    let error = with(pairs).expect_err("should be refused");
+    assert!(!error.problems().is_empty());
+    error.problems().iter().map(|problem| problem.key.clone()).collect()
+}
+
+#[test]
+fn defaults_are_kafkas() {
+    let config = good(&[]);
+    assert_eq!(config.bootstrap_servers(), ["localhost:9092"]);
+    assert_eq!(config.acks(), Acks::All);
+    assert!(config.enable_idempotence());
+    assert_eq!(config.buffer_memory(), 33_554_432);
+    assert_eq!(config.batch_size(), 16_384);
+    assert_eq!(config.batch_max_bytes(), 1_000_000);
+    assert_eq!(config.linger(), Duration::from_millis(5));
+    assert_eq!(config.max_block(), Duration::from_secs(60));
+    assert_eq!(config.max_in_flight(), 5);
+    assert_eq!(config.max_request_size(), 1_048_576);
+    assert_eq!(config.request_timeout(), Duration::from_secs(30));
+    assert_eq!(config.delivery_timeout(), Duration::from_secs(120));
+    assert_eq!(config.retries(), 2_147_483_647);
+    assert_eq!(config.retry_backoff(), Duration::from_millis(100));
+    assert_eq!(config.retry_backoff_max(), Duration::from_secs(1));
+    assert_eq!(config.reconnect_backoff(), Duration::from_millis(50));
+    assert_eq!(config.reconnect_backoff_max(), Duration::from_secs(1));
+    assert_eq!(config.metadata_max_age(), Duration::from_secs(300));
+    assert_eq!(config.metadata_max_idle(), Duration::from_secs(300));
+    assert_eq!(config.connections_max_idle(), Duration::from_secs(540));
+    assert_eq!(config.connection_setup_timeout(), Duration::from_secs(10));
+    assert_eq!(config.connection_setup_timeout_max(), Duration::from_secs(30));
+    assert_eq!(config.send_buffer(), Some(131_072));
+    assert_eq!(config.receive_buffer(), Some(32_768));
+    assert!(!config.partitioner_ignore_keys());
+    assert_eq!(config.io_spin(), Duration::ZERO);
+    assert!(config.allow_auto_create_topics());
+    assert_eq!(config.adjustments(), []);
+}
+
+#[test]
+fn the_table_has_all_of_kafkas_113_keys_and_no_key_twice() {
+    let names: BTreeSet<_> = keys().map(|spec| spec.name).collect();
+    assert_eq!(names.len(), keys().count());
+    assert_eq!(keys().filter(|spec| spec.origin == forebay::config::Origin::Kafka).count(), 113);
+}
+
+#[test]
+fn every_key_says_what_it_does_and_every_default_of_a_used_one_is_accepted() {
+    for spec in keys() {
+        if let Standing::Used = spec.standing {
+            assert!(!spec.doc.is_empty(), "{}", spec.name);
+            if spec.name != "bootstrap.servers" {
+                good(&[(spec.name, spec.default)]);
+            }
+        }
+    }
+}
+
+#[test]
+fn every_key_without_use_is_accepted_limited_or_refused_with_the_reason() {
+    for spec in keys() {
+        match spec.standing {
+            Standing::Used => {}
+            Standing::Accepted(_) => drop(good(&[(spec.name, spec.default)])),
+            Standing::Only(values, why) => {
+                for value in values {
+                    good(&[(spec.name, value)]);
+                }
+                let error = with(&[(spec.name, "something-else")]).expect_err(spec.name);
+                assert!(error.to_string().contains(why), "{error}");
+            }
+            Standing::Refused(why) => {
+                let error = with(&[(spec.name, "something")]).expect_err(spec.name);
+                assert!(error.to_string().contains(why), "{error}");
+            }
+            _ => panic!("{} has a standing this test does not know", spec.name),
+        }
+    }
+}
+
+#[test]
+fn typed_methods_set_what_the_names_set() {
+    let typed = ConfigBuilder::new()
+        .bootstrap_servers("a:1,b:2")
+        .client_id("me")
+        .acks(Acks::Leader)
+        .enable_idempotence(false)
+        .buffer_memory(1 << 20)
+        .batch_size(2_000)
+        .batch_max_bytes(3_000)
+        .linger(Duration::from_micros(1_500))
+        .max_block(Duration::MAX)
+        .max_in_flight(7)
+        .max_request_size(10_000)
+        .request_timeout(Duration::from_millis(8))
+        .delivery_timeout(Duration::MAX)
+        .retries(9)
+        .retry_backoff(Duration::from_millis(10))
+        .retry_backoff_max(Duration::from_millis(11))
+        .reconnect_backoff(Duration::from_millis(12))
+        .reconnect_backoff_max(Duration::from_millis(13))
+        .metadata_max_age(Duration::from_millis(14))
+        .metadata_max_idle(Duration::from_millis(5_015))
+        .connections_max_idle(Duration::from_millis(16))
+        .connection_setup_timeout(Duration::from_millis(17))
+        .connection_setup_timeout_max(Duration::from_millis(18))
+        .send_buffer(None)
+        .receive_buffer(Some(20))
+        .partitioner_ignore_keys(true)
+        .io_spin(Duration::from_micros(22))
+        .allow_auto_create_topics(false)
+        .build()
+        .expect("valid");
+    let named = Config::from_map([
+        ("bootstrap.servers", " a:1 , b:2,"),
+        ("client.id", "me"),
+        ("acks", "1"),
+        ("enable.idempotence", "FALSE"),
+        ("buffer.memory", "1048576"),
+        ("batch.size", "2000"),
+        ("batch.max.bytes", "3000"),
+        ("linger.ms", "2"),
+        ("max.block.ms", "9223372036854775807"),
+        ("max.in.flight.requests.per.connection", "7"),
+        ("max.request.size", "10000"),
+        ("request.timeout.ms", "8"),
+        ("delivery.timeout.ms", "2147483647"),
+        ("retries", "9"),
+        ("retry.backoff.ms", "10"),
+        ("retry.backoff.max.ms", "11"),
+        ("reconnect.backoff.ms", "12"),
+        ("reconnect.backoff.max.ms", "13"),
+        ("metadata.max.age.ms", "14"),
+        ("metadata.max.idle.ms", "5015"),
+        ("connections.max.idle.ms", "16"),
+        ("socket.connection.setup.timeout.ms", "17"),
+        ("socket.connection.setup.timeout.max.ms", "18"),
+        ("send.buffer.bytes", "-1"),
+        ("receive.buffer.bytes", "20"),
+        ("partitioner.ignore.keys", "true"),
+        ("io.spin.us", "22"),
+        ("allow.auto.create.topics", "false"),
+    ])
+    .expect("valid");
+    assert_eq!(format!("{typed:?}"), format!("{named:?}"));
+    assert_eq!(named.max_in_flight(), 7);
+    assert_eq!(named.io_spin(), Duration::from_micros(22));
+    let used = keys().filter(|spec| matches!(spec.standing, Standing::Used)).count();
+    assert_eq!(used, 28, "a new key needs its typed method and its line in this test");
+}
+
+#[test]
+fn all_problems_are_reported_at_once() {
+    let error = ConfigBuilder::new()
+        .set("linger.ms", "5ms")
+        .set("acks", "2")
+        .set("lingerms", "5")
+        .set("transactional.id", "x")
+        .properties_file("/nonexistent/producer.properties")
+        .build()
+        .expect_err("five mistakes and no server");
+    let text = error.to_string();
+    for part in [
+        "6 problems",
+        "linger.ms = \"5ms\": must be a whole number of milliseconds",
+        "acks = \"2\": must be one of all, -1, 1, 0",
+        "lingerms: no such key. Did you mean linger.ms?",
+        "transactional.id = \"x\": this version has no transactions",
+        "/nonexistent/producer.properties: the properties file cannot be read",
+        "bootstrap.servers: must name at least one broker",
+    ] {
+        assert!(text.contains(part), "{part:?} is not in:\n{text}");
+    }
+    assert_eq!(text.lines().count(), 7);
+}
+
+#[test]
+fn ranges_are_kept_and_errors_say_them() {
+    let error = with(&[
+        ("max.block.ms", "-1"),
+        ("retries", "2147483648"),
+        ("batch.size", "1.5"),
+        ("enable.idempotence", "yes"),
+    ]);
+    let text = error.expect_err("four mistakes").to_string();
+    for part in ["the least is 0 milliseconds", "the most is 2147483647", "whole number of bytes", "true or false"] {
+        assert!(text.contains(part), "{part:?} is not in:\n{text}");
+    }
+}
+
+#[test]
+fn idempotence_gives_way_unless_it_was_asked_for() {
+    for (key, value) in [("acks", "1"), ("acks", "0"), ("retries", "0")] {
+        let config = good(&[(key, value)]);
+        assert!(!config.enable_idempotence());
+        assert_eq!(config.adjustments().iter().map(|a| a.key).collect::<Vec<_>>(), ["enable.idempotence"]);
+        assert_eq!(bad(&[(key, value), ("enable.idempotence", "true")]), ["enable.idempotence"]);
+        assert!(good(&[(key, value), ("enable.idempotence", "false")]).adjustments().is_empty());
+    }
+    assert_eq!(bad(&[("max.in.flight.requests.per.connection", "6")]), ["max.in.flight.requests.per.connection"]);
+    good(&[("max.in.flight.requests.per.connection", "6"), ("enable.idempotence", "false")]);
+    good(&[("max.in.flight.requests.per.connection", "6"), ("acks", "1")]);
+    assert!(good(&[("acks", "-1"), ("enable.idempotence", "true")]).enable_idempotence());
+}
+
+#[test]
+fn the_delivery_timeout_covers_linger_and_one_request() {
+    let config = good(&[("request.timeout.ms", "120000")]);
+    assert_eq!(config.delivery_timeout(), Duration::from_millis(120_005));
+    assert_eq!(bad(&[("request.timeout.ms", "120000"), ("delivery.timeout.ms", "120000")]), ["delivery.timeout.ms"]);
+    assert_eq!(
+        good(&[("request.timeout.ms", "119995"), ("delivery.timeout.ms", "120000")]).delivery_timeout().as_secs(),
+        120
+    );
+}
+
+#[test]
+fn batches_fit_requests() {
+    let config = good(&[("max.request.size", "100000"), ("client.id", "1234")]);
+    assert_eq!(config.batch_max_bytes(), 100_000 - 512 - 4);
+    assert_eq!(bad(&[("max.request.size", "100000"), ("batch.max.bytes", "100000")]), ["batch.max.bytes"]);
+    let config = good(&[("batch.size", "2000000"), ("max.request.size", "3000000")]);
+    assert_eq!((config.batch_size(), config.batch_max_bytes()), (2_000_000, 2_000_000));
+    let config = good(&[("batch.size", "2000000"), ("batch.max.bytes", "5000")]);
+    assert_eq!((config.batch_size(), config.batch_max_bytes()), (5_000, 5_000));
+}
+
+#[test]
+fn the_longest_wait_is_never_shorter_than_the_first() {
+    assert_eq!(good(&[("retry.backoff.ms", "5000")]).retry_backoff_max(), Duration::from_secs(5));
+    assert_eq!(good(&[("reconnect.backoff.max.ms", "10")]).reconnect_backoff(), Duration::from_millis(10));
+    assert_eq!(bad(&[("retry.backoff.ms", "5"), ("retry.backoff.max.ms", "4")]), ["retry.backoff.ms"]);
+    assert_eq!(good(&[("connections.max.idle.ms", "-1")]).connections_max_idle().as_secs(), 3_153_600_000);
+}
+
+#[test]
+fn each_producer_gets_its_own_client_id() {
+    let (first, second) = (good(&[]), good(&[("client.id", " ")]));
+    assert!(first.client_id().starts_with("forebay-producer-"), "{}", first.client_id());
+    assert_ne!(first.client_id(), second.client_id());
+    assert_eq!(good(&[("client.id", "mine")]).client_id(), "mine");
+}
+
+#[test]
+fn bootstrap_servers_are_checked_one_by_one() {
+    assert_eq!(bad(&[("bootstrap.servers", "a:1,b,c:0,d:2")]), ["bootstrap.servers"; 2]);
+    assert_eq!(bad(&[("bootstrap.servers", " , ")]), ["bootstrap.servers"]);
+    assert_eq!(good(&[("bootstrap.servers", "PLAINTEXT://a:1,[::1]:2")]).bootstrap_servers(), ["a:1", "[::1]:2"]);
+}
+
+#[test]
+fn secrets_are_never_repeated() {
+    let builder = ConfigBuilder::new()
+        .set("sasl.jaas.config", "password=hunter2")
+        .set("ssl.keystore.passwort", "hunter2")
+        .set("ssl.key.password", "hunter2");
+    assert!(!format!("{builder:?}").contains("hunter2"));
+    let error = builder.build().expect_err("refused");
+    assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
+}
+
+#[test]
+fn a_properties_file_is_read_as_java_reads_it() {
+    let path = TempFile::new("# a comment\nbootstrap.servers = a:1,\\\n    b:2\nclient.id: caf\\u00e9\nlinger.ms 7\n");
+    let config = Config::from_properties_file(&path.0).expect("valid");
+    assert_eq!(config.bootstrap_servers(), ["a:1", "b:2"]);
+    assert_eq!(config.client_id(), "café");
+    assert_eq!(config.linger(), Duration::from_millis(7));
+    let later = ConfigBuilder::new().properties_file(&path.0).linger(Duration::ZERO).build().expect("valid");
+    assert_eq!(later.linger(), Duration::ZERO);
+}
+
+#[test]
+fn a_malformed_properties_file_names_the_line() {
+    let path = TempFile::new("bootstrap.servers=a:1\nclient.id=\\u12\n");
+    let error = Config::from_properties_file(&path.0).expect_err("malformed");
+    assert!(error.to_string().contains("line 2: malformed \\u escape"), "{error}");
+}
+
+/// Say `FOREBAY_BLESS=1` to write the page again.
+#[test]
+fn the_committed_page_is_the_table() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/configuration.md");
+    if env::var_os("FOREBAY_BLESS").is_some() {
+        fs::write(&path, reference_markdown()).expect("writable");
+    }
+    let committed = fs::read_to_string(&path).expect("docs/configuration.md");
+    assert_eq!(committed, reference_markdown(), "run: FOREBAY_BLESS=1 cargo test --test config");
+}
+
+struct TempFile(PathBuf);
+
+impl TempFile {
+    fn new(text: &str) -> Self {
+        use std::sync::atomic::{AtomicU32, Ordering};
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("forebay-config-{}-{}.properties", process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let path = env::temp_dir().join(name);
+        fs::write(&path, text).expect("temporary file");
+        Self(path)
+    }
+}
+
+impl Drop for TempFile {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
