@@ -61,7 +61,14 @@ impl IoSide {
         }
         self.lanes[at].get_or_insert_with(|| {
             let shared = lock(&self.shared.lanes).lanes[at].clone().expect("a listed lane is registered");
-            Reader { shared, segment: NIL, position: Position::START, committed: Position::START, active: false, listed: false }
+            Reader {
+                shared,
+                segment: NIL,
+                position: Position::START,
+                committed: Position::START,
+                active: false,
+                listed: false,
+            }
         })
     }
 
@@ -362,7 +369,9 @@ impl IoSide {
     /// Before blocking: tells senders how to wake the I/O thread. False: there is something to do, don't sleep.
     pub fn prepare_sleep(&mut self, how: Sleep) -> bool {
         self.shared.doorbell.asleep(how);
-        let work = (how == Sleep::Deep && !self.shared.ready.is_empty() && !cfg!(mutant = "sleeps_without_a_last_look")) || self.memory.has_new_work(&self.shared);
+        let work =
+            (how == Sleep::Deep && !self.shared.ready.is_empty() && !cfg!(mutant = "sleeps_without_a_last_look"))
+                || self.memory.has_new_work(&self.shared);
         if work {
             self.shared.doorbell.awake();
         }

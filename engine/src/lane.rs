@@ -3,7 +3,7 @@
 //! One of the two files with pointer work (through [`SlabView`]).
 
 use crate::engine::Shared;
-use crate::order::{ABORT, FINAL_SEE, LANE_STATE, OBSERVE, PUBLISH};
+use crate::order::{ABORT, FINAL_SEE, OBSERVE, PUBLISH};
 use crate::position::Position;
 use crate::segments::{Chain, NIL};
 use crate::slab::SlabView;
@@ -105,14 +105,24 @@ impl LaneShared {
         self.io.state.load(FINAL_SEE)
     }
 
-    /// P7: moves the state if it is `from`.
+    /// Moves the state if it is `from`: exactly one end does. Relaxed: what the ends owe each other besides is ordered by the
+    /// barriers of I5 and by P1, P2 and P5; no model can tell a stronger ordering from this one.
     pub(crate) fn exchange(&self, from: u32, to: u32) -> Result<u32, u32> {
-        self.io.state.compare_exchange(from, to, LANE_STATE, Relaxed)
+        if cfg!(mutant = "lane_state_without_exchange") && self.state() == from {
+            self.io.state.store(to, Relaxed);
+            return Ok(from);
+        }
+        self.io.state.compare_exchange(from, to, Relaxed, Relaxed)
     }
 
     /// No claim may begin any more. Answers the state before.
     pub(crate) fn set_state(&self, to: u32) -> u32 {
-        self.io.state.swap(to, LANE_STATE)
+        if cfg!(mutant = "close_without_exchange") {
+            let before = self.state();
+            self.io.state.store(to, Relaxed);
+            return before;
+        }
+        self.io.state.swap(to, Relaxed)
     }
 
     /// P8: the I/O side's last word: commits up to `position` were seen, later ones were not.
@@ -394,7 +404,11 @@ impl Lane {
                 DEAD => spin_loop_once(),
                 _ => {
                     let last = Position::from_raw(self.shared.io.final_position.load(Relaxed));
-                    return if self.position <= last || cfg!(mutant = "last_word_accepts_everything") { Ok(()) } else { Err(ClaimError::Closed) };
+                    return if self.position <= last || cfg!(mutant = "last_word_accepts_everything") {
+                        Ok(())
+                    } else {
+                        Err(ClaimError::Closed)
+                    };
                 }
             }
         }

@@ -35,8 +35,7 @@
 //! | P4 | `Mailbox::grant` | `Mailbox::look` | the chain's links, the last reads of its bytes |
 //! | P5 | `ReadyList::push` | `take_all` | the list's links, the lane's first publish |
 //! | P6 | `Returns::put` | `take_all` | the chain's links, the writes of the aborted claim |
-//! | P7 | lane state exchange | lane state exchange | what the other end did before it let go |
-//! | P8 | `finish` | commit after the end | how far the I/O side read |
+//! | P8 | `finish`: lane state | commit after the end | how far the I/O side read |
 //! | P9 | `FreeRing::take`: head | the next `take` | the tail that the taker had seen |
 //! | D1 | `Doorbell::asleep`: fence | `ring_if`: fence | work made before the look at the sleeper's word |
 #![deny(clippy::undocumented_unsafe_blocks)]

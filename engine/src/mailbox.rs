@@ -60,7 +60,13 @@ impl Mailbox {
 
     /// The I/O side ends the wait without a grant.
     pub(crate) fn close(&self) -> bool {
-        let won = self.state.compare_exchange(WAITING, CLOSED, Relaxed, Relaxed).is_ok();
+        let won = if cfg!(mutant = "closed_wait_without_exchange") {
+            let waiting = self.is_waiting();
+            self.state.store(CLOSED, Relaxed);
+            waiting
+        } else {
+            self.state.compare_exchange(WAITING, CLOSED, Relaxed, Relaxed).is_ok()
+        };
         if won && !cfg!(mutant = "a_close_wakes_nobody") {
             self.waker.unpark();
         }
@@ -81,6 +87,10 @@ impl Mailbox {
 
     /// The waiter's deadline. False: something was decided first; look.
     pub(crate) fn cancel(&self) -> bool {
+        if cfg!(mutant = "cancel_without_exchange") && self.is_waiting() {
+            self.state.store(CANCELLED, Relaxed);
+            return true;
+        }
         self.state.compare_exchange(WAITING, CANCELLED, Relaxed, Relaxed).is_ok()
     }
 }
@@ -129,6 +139,9 @@ impl Inbox {
 
     /// One wait has ended, whoever ended it.
     pub(crate) fn leave(&self) {
+        if cfg!(mutant = "waiting_without_exchange") {
+            return self.waiting.store(self.waiting() - 1, Relaxed);
+        }
         self.waiting.fetch_sub(1, Relaxed);
     }
 

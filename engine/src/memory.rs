@@ -162,7 +162,10 @@ impl Memory {
     /// Whether a sender came for memory, or gave some back, or stopped waiting for what is set aside, since the last settle.
     pub(crate) fn has_new_work(&mut self, shared: &Shared) -> bool {
         // Also with nobody waiting: a sender that only tries never rings, and would find nothing free for ever.
-        if (!shared.returns.is_empty() && !cfg!(mutant = "returned_memory_is_slept_on")) || (self.waiters.front().is_some_and(|oldest| !oldest.is_waiting()) && !cfg!(mutant = "memory_set_aside_is_slept_on")) {
+        if (!shared.returns.is_empty() && !cfg!(mutant = "returned_memory_is_slept_on"))
+            || (self.waiters.front().is_some_and(|oldest| !oldest.is_waiting())
+                && !cfg!(mutant = "memory_set_aside_is_slept_on"))
+        {
             return true;
         }
         if shared.inbox.waiting() == 0 {

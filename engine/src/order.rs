@@ -64,15 +64,12 @@ ordering!(
     RETURN_TAKE = Acquire, "return_take_relaxed"
 );
 ordering!(
-    /// P7: the state of a lane moves between its ends (retire, reopen). Both ends use it, on read-modify-writes.
-    LANE_STATE = AcqRel, "lane_state_relaxed"
-);
-ordering!(
     /// P8: the last word of the I/O side on a lane: how far it read. Meets [`FINAL_SEE`].
     FINAL_PUT = Release, "final_put_relaxed"
 );
 ordering!(
-    /// P8: a producer whose commit raced the end of the I/O side learns whether its record was seen.
+    /// P8: a producer whose commit raced the end of the I/O side sees the lane's last state, and with it whether its record
+    /// was seen.
     FINAL_SEE = Acquire, "final_see_relaxed"
 );
 ordering!(

@@ -23,6 +23,9 @@ impl ReadyList {
         let mut head = self.head.load(Relaxed);
         loop {
             lane.next_ready.store(head, Relaxed);
+            if cfg!(mutant = "ready_put_without_exchange") {
+                return self.head.store(lane.index, READY_PUT);
+            }
             match self.head.compare_exchange_weak(head, lane.index, READY_PUT, Relaxed) {
                 Ok(_) => return, // P5
                 Err(now) => head = now,
@@ -35,7 +38,13 @@ impl ReadyList {
         if self.head.load(Relaxed) == END {
             return None;
         }
-        let head = self.head.swap(END, READY_TAKE); // P5
+        let head = if cfg!(mutant = "ready_take_without_exchange") {
+            let head = self.head.load(READY_TAKE);
+            self.head.store(END, Relaxed);
+            head
+        } else {
+            self.head.swap(END, READY_TAKE) // P5
+        };
         (head != END).then_some(head)
     }
 

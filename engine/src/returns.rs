@@ -28,6 +28,9 @@ impl Returns {
         let mut head = self.head.load(Relaxed);
         loop {
             table.set_next(last, head);
+            if cfg!(mutant = "return_put_without_exchange") {
+                return self.head.store(chain.first, RETURN_PUT);
+            }
             match self.head.compare_exchange_weak(head, chain.first, RETURN_PUT, Relaxed) {
                 Ok(_) => return, // P6
                 Err(now) => head = now,
@@ -40,7 +43,13 @@ impl Returns {
         if self.head.load(Relaxed) == NIL {
             return;
         }
-        let mut segment = self.head.swap(NIL, RETURN_TAKE); // P6
+        let mut segment = if cfg!(mutant = "return_take_without_exchange") {
+            let head = self.head.load(RETURN_TAKE);
+            self.head.store(NIL, Relaxed);
+            head
+        } else {
+            self.head.swap(NIL, RETURN_TAKE) // P6
+        };
         while segment != NIL {
             out.push(segment);
             segment = table.next(segment);

@@ -56,7 +56,10 @@ mod imp {
             #[allow(dead_code)] // each type has what some atomic of the engine needs
             impl $name {
                 pub(crate) fn new(value: $value) -> Self {
-                    $name { value: loom::sync::atomic::$name::new(value), loads: loom::sync::atomic::AtomicUsize::new(0) }
+                    $name {
+                        value: loom::sync::atomic::$name::new(value),
+                        loads: loom::sync::atomic::AtomicUsize::new(0),
+                    }
                 }
 
                 pub(crate) fn load(&self, order: Ordering) -> $value {

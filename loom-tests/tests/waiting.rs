@@ -1,0 +1,235 @@
+//! Waiting for memory: grant, deadline and close race; the order of waiters; what nobody may keep. A deadline is an event here: time never passes by
+//! itself under loom.
+#![cfg(loom)]
+
+use forebay_engine::{ClaimError, Grant, IoSide, ProducerEnd};
+use forebay_loom_tests::{
+    Turns, assert_at_rest, engine, explore, publish, publish_patiently, publish_with, take, wait_for_memory,
+};
+use loom::thread;
+
+/// How a wait ended.
+#[derive(Debug, PartialEq, Eq)]
+enum Ended {
+    Granted,
+    TimedOut,
+    Closed,
+}
+
+/// The deadline of a wait has come.
+fn give_up(end: &mut ProducerEnd) -> Result<Ended, ClaimError> {
+    match end.poll_wait()? {
+        Some(grant) => drop(grant),
+        None => match end.cancel_wait() {
+            Some(grant) => drop(grant),
+            None => return Ok(Ended::TimedOut),
+        },
+    }
+    Ok(Ended::Granted)
+}
+
+fn give_up_or_closed(end: &mut ProducerEnd) -> Ended {
+    give_up(end).unwrap_or(Ended::Closed)
+}
+
+fn rest(io: &mut IoSide) {
+    assert_at_rest(&mut Turns::default(), io);
+    assert_eq!(io.waiting_senders(), 0, "nobody is counted as waiting any more");
+}
+
+/// P4: the granted segments come with their links, and after the I/O side's last reads of their bytes.
+#[test]
+fn a_grant_brings_its_segments() {
+    explore("a_grant_brings_its_segments", None, || {
+        let (engine, mut io) = engine(2);
+        let end = engine.producer_end();
+        let mut lane = end.lane(0).expect("open");
+        publish(&mut lane, &[1, 2, 3, 4]).expect("room");
+        drop(lane);
+        let (mut turns, mut runs) = (Turns::default(), Vec::new());
+        turns.collect(&mut io);
+        let mut other = engine.producer_end();
+        let mut lane = other.lane(1).expect("open");
+        other.begin_wait(2).expect("open");
+        // Looks without parking: nothing but the mailbox word orders the two sides.
+        let sender = thread::spawn(move || match other.poll_wait().expect("open") {
+            Some(grant) => publish_with(grant, &mut lane, &[5, 6, 7, 8]).is_ok(),
+            None => other.cancel_wait().is_some_and(|grant| publish_with(grant, &mut lane, &[5, 6, 7, 8]).is_ok()),
+        });
+        take(&mut io, turns.active[0], &mut runs);
+        for run in runs {
+            io.release(run);
+        }
+        turns.retire(&mut io);
+        io.settle();
+        let granted = sender.join().expect("the sender");
+        assert_at_rest(&mut turns, &mut io);
+        assert_eq!(turns.of(1), if granted { &[5, 6, 7, 8][..] } else { &[] });
+    });
+}
+
+/// A grant and a deadline race: exactly one wins, and what the loser would have had goes to the next in line.
+#[test]
+fn grant_or_deadline_and_the_next_waiter_is_served() {
+    explore("grant_or_deadline_and_the_next_waiter_is_served", None, || {
+        let (engine, mut io) = engine(1);
+        let (mut first, mut second) = (engine.producer_end(), engine.producer_end());
+        first.begin_wait(1).expect("open");
+        second.begin_wait(1).expect("open");
+        let deadline = thread::spawn(move || give_up_or_closed(&mut first));
+        io.settle();
+        let ended = deadline.join().expect("the first");
+        assert_ne!(ended, Ended::Closed);
+        // Whatever became of the first, one turn later the second has it.
+        let mut lanes = Vec::new();
+        io.collect_ready(&mut lanes);
+        io.settle();
+        let grant: Option<Grant> = second.poll_wait().expect("open");
+        assert!(grant.is_some(), "the loser's segment did not reach the next waiter ({ended:?})");
+        drop(grant);
+        rest(&mut io);
+    });
+}
+
+/// Who waits is counted by both sides at once: a deadline here, a grant there, and nobody is left over.
+#[test]
+fn two_waits_that_end_at_once_are_both_counted() {
+    explore("two_waits_that_end_at_once_are_both_counted", None, || {
+        let (engine, mut io) = engine(2);
+        let (mut first, mut second) = (engine.producer_end(), engine.producer_end());
+        first.begin_wait(1).expect("open");
+        second.begin_wait(2).expect("open");
+        // The first is granted; the second, which cannot be served with what is left, gives up meanwhile.
+        let deadline = thread::spawn(move || assert_eq!(give_up(&mut second), Ok(Ended::TimedOut)));
+        io.settle();
+        deadline.join().expect("the second");
+        assert!(first.poll_wait().expect("open").is_some());
+        rest(&mut io);
+    });
+}
+
+/// Grant, deadline and close race: exactly one wins, nothing is lost.
+#[test]
+fn grant_deadline_or_close() {
+    explore("grant_deadline_or_close", None, || {
+        let (engine, mut io) = engine(1);
+        let mut end = engine.producer_end();
+        end.begin_wait(1).expect("open");
+        let waiter = thread::spawn(move || {
+            let ended = give_up_or_closed(&mut end);
+            (ended, end)
+        });
+        io.settle();
+        io.close(&mut Vec::new());
+        let (_, mut end) = waiter.join().expect("the waiter");
+        assert_eq!(end.begin_wait(1), Err(ClaimError::Closed));
+        rest(&mut io);
+    });
+}
+
+/// A waiter that parks is woken by the grant, or by the close.
+#[test]
+fn a_parked_waiter_is_always_woken() {
+    explore("a_parked_waiter_is_always_woken", None, || {
+        let (engine, mut io) = engine(1);
+        let mut end = engine.producer_end();
+        let waiter = thread::spawn(move || match wait_for_memory(&mut end, 1) {
+            Ok(grant) => drop(grant),
+            Err(error) => assert_eq!(error, ClaimError::Closed),
+        });
+        io.settle();
+        io.close(&mut Vec::new());
+        waiter.join().expect("the waiter");
+        rest(&mut io);
+    });
+}
+
+/// I8: waiters are served in the order in which they came, whatever comes back when.
+#[test]
+fn waiters_are_served_first_in_first_out() {
+    explore("waiters_are_served_first_in_first_out", None, || {
+        let (engine, mut io) = engine(1);
+        let (mut first, mut second) = (engine.producer_end(), engine.producer_end());
+        first.begin_wait(1).expect("open");
+        second.begin_wait(1).expect("open");
+        let waiters = thread::spawn(move || {
+            // Looks at the second first: if that has its grant, the first had one before.
+            let (late, early) = (second.poll_wait().expect("open"), first.poll_wait().expect("open"));
+            assert!(late.is_none() || early.is_some(), "the second was served before the first");
+            drop((late, early));
+            (first, second)
+        });
+        io.settle();
+        let mut lanes = Vec::new();
+        io.collect_ready(&mut lanes);
+        io.settle();
+        drop(waiters.join().expect("the waiters"));
+        rest(&mut io);
+    });
+}
+
+/// I8: who comes after a waiter does not get memory before it.
+#[test]
+fn a_newcomer_never_overtakes() {
+    explore("a_newcomer_never_overtakes", None, || {
+        let (engine, mut io) = engine(1);
+        let mut first = engine.producer_end();
+        first.begin_wait(1).expect("open");
+        let end = engine.producer_end();
+        let newcomer = thread::spawn(move || {
+            // This thread began after the wait did.
+            let mut lane = end.lane(1).expect("open");
+            publish(&mut lane, &[1]).is_ok()
+        });
+        io.settle();
+        let grant = first.poll_wait().expect("open");
+        assert!(grant.is_some(), "a newcomer took the memory that the first waits for");
+        let overtook = newcomer.join().expect("the newcomer");
+        assert!(!overtook, "the only segment was granted");
+        drop(grant);
+        rest(&mut io);
+    });
+}
+
+/// A record of the whole slab and small ones wait together, and all of them get through.
+#[test]
+fn large_and_small_records_wait_together_without_a_deadlock() {
+    explore("large_and_small_records_wait_together_without_a_deadlock", Some(1), || {
+        let (engine, mut io) = engine(2);
+        let senders: Vec<_> = [1u64, 2]
+            .into_iter()
+            .map(|tag| {
+                let mut end = engine.producer_end();
+                let record: Vec<u64> = (0..if tag == 1 { 4 } else { 2 }).collect();
+                thread::spawn(move || {
+                    let mut lane = end.lane(tag).expect("open");
+                    publish_patiently(&mut end, &mut lane, &record).expect("open");
+                })
+            })
+            .collect();
+        let mut turns = Turns::default();
+        while turns.of(1).is_empty() || turns.of(2).is_empty() {
+            turns.turn(&mut io);
+            thread::yield_now();
+        }
+        for sender in senders {
+            sender.join().expect("a sender");
+        }
+        assert_at_rest(&mut turns, &mut io);
+        assert_eq!((turns.of(1), turns.of(2)), (&[0, 1, 2, 3][..], &[0, 1][..]));
+    });
+}
+
+/// A sender that goes away while it waits, or with a grant that it never looked at, keeps nothing.
+#[test]
+fn a_sender_dropped_while_it_waits_keeps_nothing() {
+    explore("a_sender_dropped_while_it_waits_keeps_nothing", None, || {
+        let (engine, mut io) = engine(1);
+        let mut end = engine.producer_end();
+        end.begin_wait(1).expect("open");
+        let sender = thread::spawn(move || drop(end));
+        io.settle();
+        sender.join().expect("the sender");
+        rest(&mut io);
+    });
+}

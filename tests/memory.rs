@@ -1,0 +1,172 @@
+//! Memory: nothing is allocated in steady state, and the process stays within the documented bound.
+//!
+//! The broker is a child process, so that every allocation and every resident page counted here is the client's.
+#![cfg(feature = "cli")]
+
+use forebay::{Producer, Record};
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+const LONG: Duration = Duration::from_secs(60);
+
+/// Counts every allocation of the process, on any thread.
+struct Counting;
+
+static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
+
+// SAFETY: every call is the system allocator's own; the count is beside it.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: the caller's promises are passed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promises are passed on.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: the caller's promises are passed on.
+        unsafe { System.realloc(pointer, layout, size) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// These tests read figures of the whole process: one at a time.
+static ALONE: Mutex<()> = Mutex::new(());
+
+struct Broker {
+    child: Child,
+    address: String,
+}
+
+impl Broker {
+    fn start(partitions: u32) -> Broker {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_forebay"))
+            .args(["mock-broker", "--embedded", "--partitions", &partitions.to_string()])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
+        let mut line = String::new();
+        BufReader::new(child.stdout.as_mut().expect("standard output")).read_line(&mut line).expect("an address");
+        let address = line.trim().strip_prefix("listening ").expect("an address").to_owned();
+        Broker { child, address }
+    }
+}
+
+impl Drop for Broker {
+    /// The broker ends when its input does.
+    fn drop(&mut self) {
+        drop(self.child.stdin.take());
+        let _ = self.child.wait();
+    }
+}
+
+/// A figure of this process from the kernel, in bytes.
+fn status(name: &str) -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
+    let line = status.lines().find(|line| line.starts_with(name)).expect("a known figure");
+    let kib = line.split_whitespace().nth(1).expect("a number");
+    kib.parse::<usize>().expect("a number") * 1024
+}
+
+#[test]
+fn steady_state_allocates_nothing() {
+    let _alone = ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    for (partitions, records) in [(1, 300_000), (16, 300_000)] {
+        let broker = Broker::start(partitions);
+        let producer = Producer::builder().bootstrap_servers(&broker.address).build().expect("a producer");
+        let topic = producer.topic("steady").expect("a name");
+        let mut sender = producer.sender().expect("open");
+        let mut send = |count: u32| {
+            for i in 0..count {
+                sender
+                    .send(Record::to(topic).partition(i % partitions).value(&[7; 100]))
+                    .map_err(|e| e.kind)
+                    .expect("sent");
+            }
+        };
+        // Pools grow to what this load needs, and no further.
+        for _ in 0..4 {
+            send(records);
+        }
+        let before = ALLOCATIONS.load(Ordering::Relaxed);
+        for _ in 0..4 {
+            send(records);
+        }
+        let allocations = ALLOCATIONS.load(Ordering::Relaxed) - before;
+        // A pool that meets a new high-water mark grows once more; anything per record, batch or turn would be thousands.
+        assert!(allocations <= 40, "{allocations} allocations for {} records to {partitions} partitions", 4 * records);
+        producer.close(LONG).expect("all delivered");
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn resident_memory_stays_within_the_formula() {
+    let _alone = ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let broker = Broker::start(100);
+    let before = status("VmRSS");
+    let memory = 32 << 20;
+    let producer = Producer::builder().bootstrap_servers(&broker.address).build().expect("a producer");
+    assert_eq!(producer.buffer_bytes().1, memory);
+    assert!(status("VmRSS") >= before + memory, "the buffer is touched at start");
+    let topic = producer.topic("bound").expect("a name");
+    let (senders, partitions) = (4, 100);
+    std::thread::scope(|scope| {
+        for _ in 0..senders {
+            scope.spawn(|| {
+                let mut sender = producer.sender().expect("open");
+                for i in 0..300_000u32 {
+                    sender
+                        .send(Record::to(topic).partition(i % partitions).value(&[7; 200]))
+                        .map_err(|e| e.kind)
+                        .expect("sent");
+                }
+            });
+        }
+    });
+    producer.flush(LONG).expect("all delivered");
+    // README.md, "Memory": a fixed part of 8 MiB, and 512 bytes for each pair of sender and partition.
+    let bound = memory + (8 << 20) + 512 * senders * partitions as usize;
+    let used = status("VmHWM") - before;
+    assert!(used <= bound, "{used} bytes resident, the bound is {bound}");
+    producer.close(LONG).expect("all delivered");
+}
+
+#[test]
+fn ten_thousand_partitions_and_four_senders_share_a_small_buffer_for_ever() {
+    let _alone = ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let broker = Broker::start(10_000);
+    let producer = Producer::builder().bootstrap_servers(&broker.address).build().expect("a producer");
+    let topic = producer.topic("wide").expect("a name");
+    assert_eq!(producer.partitions_for(topic, LONG).expect("known"), 10_000);
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                let mut sender = producer.sender().expect("open");
+                for i in 0..30_000u32 {
+                    sender
+                        .send(Record::to(topic).partition(i % 10_000).value(b"touched"))
+                        .map_err(|e| e.kind)
+                        .expect("sent");
+                }
+            });
+        }
+    });
+    producer.flush(LONG).expect("all delivered");
+    assert_eq!(producer.outcomes(), (120_000, 0));
+    producer.close(LONG).expect("all delivered");
+    let (free, total) = producer.buffer_bytes();
+    assert_eq!(free, total, "idle lanes hold nothing");
+}
