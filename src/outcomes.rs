@@ -31,9 +31,17 @@ struct State {
     written: u64,
     /// Threads in `wait`.
     waiting: usize,
-    wakers: Vec<(Receipt, Waker)>,
+    wakers: Vec<Waiting>,
+    next_waker: u64,
     /// Nothing more will come: what has no outcome by now gets this.
     ended: Option<DeliveryFailure>,
+}
+
+/// A future that waits for an outcome.
+struct Waiting {
+    id: u64,
+    receipt: Receipt,
+    waker: Waker,
 }
 
 /// What is known of one lane's records.
@@ -92,6 +100,7 @@ impl SenderLog {
                 written: 0,
                 waiting: 0,
                 wakers: Vec::new(),
+                next_waker: 0,
                 ended: None,
             }),
             changed: Condvar::new(),
@@ -121,10 +130,10 @@ impl SenderLog {
         let state = &mut *state;
         let lane = &state.lanes[slot as usize];
         if !state.wakers.is_empty() {
-            state.wakers.retain(|(receipt, waker)| {
-                let decided = receipt.slot == slot && receipt.ordinal < lane.resolved;
+            state.wakers.retain(|waiting| {
+                let decided = waiting.receipt.slot == slot && waiting.receipt.ordinal < lane.resolved;
                 if decided {
-                    waker.wake_by_ref();
+                    waiting.waker.wake_by_ref();
                 }
                 !decided
             });
@@ -138,8 +147,8 @@ impl SenderLog {
     pub(crate) fn end(&self, why: DeliveryFailure) {
         let mut state = lock(&self.state);
         state.ended.get_or_insert(why);
-        for (_, waker) in state.wakers.drain(..) {
-            waker.wake();
+        for waiting in state.wakers.drain(..) {
+            waiting.waker.wake();
         }
         self.changed.notify_all();
     }
@@ -174,23 +183,32 @@ impl SenderLog {
         }
     }
 
-    /// The outcome, or `waker` is woken once there is one.
-    pub(crate) fn poll(&self, receipt: &Receipt, waker: &Waker) -> Result<Delivery, DeliveryError> {
+    /// The outcome, or `waker` is woken once there is one. `id` is the caller's place among those who wait, if it has one
+    /// already, and is set if it gets one.
+    pub(crate) fn poll(
+        &self,
+        receipt: &Receipt,
+        id: &mut Option<u64>,
+        waker: &Waker,
+    ) -> Result<Delivery, DeliveryError> {
         let mut state = lock(&self.state);
         let outcome = state.look(receipt);
         if outcome == Err(DeliveryError::Pending) {
-            match state.wakers.iter_mut().find(|(known, known_waker)| known == receipt && known_waker.will_wake(waker))
-            {
-                Some(_) => {}
-                None => state.wakers.push((*receipt, waker.clone())),
+            if let Some(waiting) = state.wakers.iter_mut().find(|waiting| Some(waiting.id) == *id) {
+                waiting.waker.clone_from(waker);
+            } else {
+                let new = state.next_waker;
+                state.next_waker += 1;
+                state.wakers.push(Waiting { id: new, receipt: *receipt, waker: waker.clone() });
+                *id = Some(new);
             }
         }
         outcome
     }
 
-    /// A future for `receipt` was dropped: its wakers go.
-    pub(crate) fn forget_waker(&self, receipt: &Receipt) {
-        lock(&self.state).wakers.retain(|(known, _)| known != receipt);
+    /// A future that waited was dropped.
+    pub(crate) fn forget_waker(&self, id: u64) {
+        lock(&self.state).wakers.retain(|waiting| waiting.id != id);
     }
 }
 

@@ -15,30 +15,33 @@ use std::task::{Context, Poll};
 pub struct DeliveryFuture {
     log: Option<Arc<SenderLog>>,
     receipt: Receipt,
-    waiting: bool,
+    /// Our place among those who wait, if any.
+    waiting: Option<u64>,
 }
 
 impl DeliveryFuture {
     pub(crate) fn new(log: Option<Arc<SenderLog>>, receipt: Receipt) -> Self {
-        DeliveryFuture { log, receipt, waiting: false }
+        DeliveryFuture { log, receipt, waiting: None }
     }
 }
 
 impl Future for DeliveryFuture {
     type Output = Result<Delivery, DeliveryError>;
 
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let Some(log) = &self.log else { return Poll::Ready(Err(DeliveryError::Foreign)) };
-        let outcome = log.poll(&self.receipt, context.waker());
-        self.waiting = outcome == Err(DeliveryError::Pending);
-        if self.waiting { Poll::Pending } else { Poll::Ready(outcome) }
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        let Some(log) = &this.log else { return Poll::Ready(Err(DeliveryError::Foreign)) };
+        match log.poll(&this.receipt, &mut this.waiting, context.waker()) {
+            Err(DeliveryError::Pending) => Poll::Pending,
+            outcome => Poll::Ready(outcome),
+        }
     }
 }
 
 impl Drop for DeliveryFuture {
     fn drop(&mut self) {
-        if let Some(log) = self.log.as_ref().filter(|_| self.waiting) {
-            log.forget_waker(&self.receipt);
+        if let (Some(log), Some(id)) = (&self.log, self.waiting) {
+            log.forget_waker(id);
         }
     }
 }

@@ -246,9 +246,10 @@ fn failures_reach_receipts_callbacks_and_one_flush() {
 
 #[test]
 fn a_receipt_can_be_awaited() {
-    struct Unpark(std::thread::Thread);
+    struct Unpark(std::thread::Thread, AtomicU64);
     impl Wake for Unpark {
         fn wake(self: Arc<Self>) {
+            self.1.fetch_add(1, Ordering::SeqCst);
             self.0.unpark();
         }
     }
@@ -260,10 +261,19 @@ fn a_receipt_can_be_awaited() {
     let receipt = sender.send(Record::to(topic).value(b"x")).expect("accepted");
     assert_eq!(producer.poll(receipt), None);
     assert_eq!(producer.wait(receipt, Duration::ZERO), Err(DeliveryError::Pending));
-    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+    let unpark = Arc::new(Unpark(std::thread::current(), AtomicU64::new(0)));
+    let waker = Waker::from(unpark.clone());
     let mut context = Context::from_waker(&waker);
     drop(producer.delivery(receipt)); // never polled
     let mut future = std::pin::pin!(producer.delivery(receipt));
+    {
+        // Two futures for one receipt: the one that is dropped takes only its own waker along.
+        let mut twin = std::pin::pin!(producer.delivery(receipt));
+        assert!(future.as_mut().poll(&mut context).is_pending());
+        assert!(twin.as_mut().poll(&mut context).is_pending());
+    }
+    producer.wait(receipt, LONG).expect("delivered");
+    assert_eq!(unpark.1.load(Ordering::SeqCst), 1, "the other is woken by the outcome");
     let delivery = loop {
         match future.as_mut().poll(&mut context) {
             std::task::Poll::Ready(outcome) => break outcome.expect("delivered"),

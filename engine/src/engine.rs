@@ -211,12 +211,11 @@ impl ProducerEnd {
         if registry.closed && !cfg!(mutant = "a_closed_engine_makes_lanes") {
             return Err(ClaimError::Closed);
         }
-        let index = match registry.vacant.pop() {
-            Some(index) => index,
-            None => {
-                registry.lanes.push(None);
-                registry.lanes.len() as u32 - 1
-            }
+        let index = if let Some(index) = registry.vacant.pop() {
+            index
+        } else {
+            registry.lanes.push(None);
+            registry.lanes.len() as u32 - 1
         };
         let lane = Arc::new(LaneShared::new(index, tag));
         registry.lanes[index as usize] = Some(lane.clone());

@@ -80,6 +80,7 @@ impl Memory {
         }
     }
 
+    #[expect(clippy::needless_pass_by_value, reason = "the run is used up: whoever gives it owns its bytes no more")]
     pub(crate) fn split(&mut self, run: Run, at: usize) -> (Run, Run) {
         assert!(at < run.len() && at > 0, "a run is divided inside");
         self.holds[run.segment as usize] += 1;
@@ -89,6 +90,7 @@ impl Memory {
     }
 
     #[inline]
+    #[expect(clippy::needless_pass_by_value, reason = "the run is used up: its bytes are nobody's after this")]
     pub(crate) fn release(&mut self, run: Run) {
         self.let_go(run.segment);
     }

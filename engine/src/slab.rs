@@ -66,6 +66,7 @@ impl Slab {
 
     /// Tells the model checker that these bytes are written now; nothing outside loom.
     #[inline(always)]
+    #[cfg_attr(not(loom), expect(clippy::unused_self, reason = "the witness is there under loom only"))]
     pub(crate) fn witness_write(&self, segment: u32, start: u32, len: u32) {
         #[cfg(loom)]
         self.witness.write(self.view.offset(segment, start, len as usize), len as usize);
@@ -75,6 +76,7 @@ impl Slab {
 
     /// Tells the model checker that these bytes are read now; nothing outside loom.
     #[inline(always)]
+    #[cfg_attr(not(loom), expect(clippy::unused_self, reason = "the witness is there under loom only"))]
     pub(crate) fn witness_read(&self, segment: u32, start: u32, len: u32) {
         #[cfg(loom)]
         self.witness.read(self.view.offset(segment, start, len as usize), len as usize);

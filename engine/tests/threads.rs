@@ -35,10 +35,10 @@ fn four_senders_share_a_small_slab_and_nothing_is_lost_or_torn() {
                     let mut random = fastrand(tag + 1);
                     let mut bytes = Vec::new();
                     for sequence in 0..RECORDS {
-                        let len = 12 + (random() % if sequence % 50 == 0 { 3000 } else { 120 }) as usize;
+                        let len = 12 + (random() % if sequence.is_multiple_of(50) { 3000 } else { 120 }) as usize;
                         record(sequence, len, &mut bytes);
                         // Some claims are aborted half-way; their record is sent again at once.
-                        let aborted = sequence % 97 == 0;
+                        let aborted = sequence.is_multiple_of(97);
                         for commit in [!aborted, aborted] {
                             let write = |mut claim: Claim<'_>| {
                                 claim.put(&bytes);
@@ -101,12 +101,12 @@ fn four_senders_share_a_small_slab_and_nothing_is_lost_or_torn() {
                     in_flight.extend(runs.into_iter().map(|run| (tag, run)));
                 }
                 // "Acks" come in any order; bytes in flight must still be what they were.
-                while !in_flight.is_empty() && (random() % 3 > 0 || io.waiting_senders() > 0) {
+                while !in_flight.is_empty() && (!random().is_multiple_of(3) || io.waiting_senders() > 0) {
                     let (_, run) = in_flight.swap_remove(random() as usize % in_flight.len());
                     std::hint::black_box(io.bytes(&run)[0]);
                     io.release(run);
                 }
-                if random() % 4 == 0 || io.waiting_senders() > 0 {
+                if random().is_multiple_of(4) || io.waiting_senders() > 0 {
                     io.retire(&mut active, &mut gone);
                     for lane in gone.drain(..) {
                         io.forget(lane);

@@ -1,0 +1,81 @@
+//! What the benches share: an engine whose bell is counted, and the steps of an I/O thread.
+//!
+//! `cargo bench --package forebay-benches` measures; `cargo test --package forebay-benches --benches` runs each bench once.
+//! Every bench checks first that what it measures works, and has the cost of its loop alone beside it.
+#![forbid(unsafe_code)]
+
+use forebay_engine::{ClaimError, Engine, EngineConfig, IoSide, Lane, LaneId, Ring, Run};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Bytes of a segment, as a producer uses them by default.
+pub const SEGMENT: usize = 4096;
+/// Bytes of a record's head, which must not straddle segments.
+pub const HEAD: usize = 18;
+
+/// Counts how often the I/O thread is woken.
+#[derive(Debug, Default)]
+pub struct Bell(AtomicUsize);
+
+impl Bell {
+    /// Rings so far.
+    pub fn rings(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Ring for Bell {
+    fn ring(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// An engine of so many segments.
+///
+/// # Panics
+/// If the system refuses the memory.
+pub fn engine(segments: usize) -> (Engine, IoSide, Arc<Bell>) {
+    let bell = Arc::new(Bell::default());
+    let config = EngineConfig { memory: segments * SEGMENT, segment_size: SEGMENT, due_bytes: 16 * 1024 };
+    let (engine, io) = forebay_engine::new(config, bell.clone()).expect("a small slab");
+    (engine, io, bell)
+}
+
+/// Claims, writes and commits one record.
+///
+/// # Errors
+/// Those of the claim and the commit.
+#[inline]
+pub fn publish(lane: &mut Lane, record: &[u8]) -> Result<(), ClaimError> {
+    let mut claim = lane.claim(record.len(), record.len().min(HEAD))?;
+    claim.put(record);
+    claim.commit()
+}
+
+/// Takes all that is published, whatever its windows; answers its bytes. `visit` sees each slice.
+#[inline]
+pub fn take(io: &mut IoSide, lane: LaneId, runs: &mut Vec<Run>, mut visit: impl FnMut(&mut [u8])) -> usize {
+    let mut total = 0;
+    if io.observe(lane) == 0 {
+        return 0;
+    }
+    loop {
+        let taken = io.take(lane, runs, |slice| {
+            visit(slice);
+            slice.len()
+        });
+        total += taken;
+        if taken == 0 {
+            return total;
+        }
+    }
+}
+
+/// Gives runs back and ends the turn.
+#[inline]
+pub fn release(io: &mut IoSide, runs: &mut Vec<Run>) {
+    for run in runs.drain(..) {
+        io.release(run);
+    }
+    io.settle();
+}

@@ -1,0 +1,4 @@
+//! Produce responses of any peer.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| forebay_fuzz::responses::produce(data));

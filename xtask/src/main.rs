@@ -1,0 +1,70 @@
+//! The project's chores behind one command: `cargo xtask help`.
+
+#![forbid(unsafe_code)]
+
+mod check;
+mod kafka;
+mod loom;
+mod msrv;
+mod mutants;
+mod report;
+mod run;
+mod suites;
+
+use std::env;
+use std::process::ExitCode;
+
+use report::Report;
+
+const HELP: &str = "\
+cargo xtask COMMAND
+
+  test [--require-all] [--only STEP,…]
+                    everything: format, lints, MSRV, units, integration, docs, benches as tests,
+                    loom models, real Kafka, fuzz corpora; a table of what ran at the end.
+                    --require-all makes anything that had to be skipped a failure.
+  loom [FILTER]     the loom models whose name contains FILTER, each with its interleavings and time
+  kafka [FILTER]    the tests against a real Kafka (needs a JDK 17 or later, Maven and kcat)
+  mutants [FILTER]  every mutant of loom-tests/mutants.txt must be killed by the model named for it;
+                    a run without FILTER writes the table into loom-tests/README.md
+  fuzz              replays the committed corpora of fuzz/
+";
+
+fn main() -> ExitCode {
+    if let Some(mutant) = mutants::asked_to_wrap() {
+        return mutants::wrap_rustc(&mutant);
+    }
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let done = match arguments.as_slice() {
+        ["test", options @ ..] => check::everything(options),
+        ["loom"] => Ok(single(loom::step(None))),
+        ["loom", filter] => Ok(single(loom::step(Some(filter)))),
+        ["kafka"] => Ok(single(kafka::step(None))),
+        ["kafka", filter] => Ok(single(kafka::step(Some(filter)))),
+        ["mutants"] => mutants::run(None),
+        ["mutants", filter] => mutants::run(Some(filter)),
+        ["fuzz"] => Ok(single(check::fuzz())),
+        ["help" | "--help" | "-h"] | [] => {
+            print!("{HELP}");
+            return ExitCode::SUCCESS;
+        }
+        _ => Err(format!("not a command: {}\n\n{HELP}", arguments.join(" "))),
+    };
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(why) => {
+            eprintln!("{why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// One step by itself: what was asked for by name may not be skipped.
+fn single(step: report::Step) -> bool {
+    let mut report = Report::default();
+    report.add(step);
+    report.print();
+    report.good(true)
+}
