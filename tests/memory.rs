@@ -137,8 +137,10 @@ fn resident_memory_stays_within_the_formula() {
         }
     });
     producer.flush(LONG).expect("all delivered");
-    // README.md, "Memory": a fixed part of 8 MiB, and 512 bytes for each pair of sender and partition.
-    let bound = memory + (8 << 20) + 512 * senders * partitions as usize;
+    // The formula of README.md, "Memory".
+    let (segments, lanes, connections) = (memory / 4096, senders * partitions as usize, 2);
+    let overhead = 60 * segments + (1 << 10) * lanes + (80 << 10) * senders + (512 << 10) * connections + (2 << 20);
+    let bound = memory + overhead;
     let used = status("VmHWM") - before;
     assert!(used <= bound, "{used} bytes resident, the bound is {bound}");
     producer.close(LONG).expect("all delivered");

@@ -315,6 +315,37 @@ fn reports_cover_each_record_once_and_in_order() {
 }
 
 #[test]
+fn short_lived_senders_each_get_their_own_reports() {
+    let broker = broker(1);
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let log = seen.clone();
+    let producer = builder(&broker)
+        .set("linger.ms", "0")
+        .on_delivery(move |report| {
+            assert!(report.result.is_ok());
+            log.lock().expect("no panic").extend((0..report.count).map(|_| report.sender));
+        })
+        .build()
+        .expect("a producer");
+    let topic = producer.topic("brief").expect("a name");
+    // Lanes come and go all the time, and their numbers are used again.
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                for _ in 0..2_000 {
+                    let mut sender = producer.sender().expect("open");
+                    sender.send(Record::to(topic).value(b"x")).map_err(|e| e.kind).expect("accepted");
+                }
+            });
+        }
+    });
+    producer.close(LONG).expect("all delivered");
+    let mut seen = seen.lock().expect("no panic");
+    seen.sort_unstable();
+    assert_eq!(*seen, (0..4_000).collect::<Vec<u32>>(), "one report for each sender");
+}
+
+#[test]
 fn threads_share_a_producer_without_senders() {
     let broker = broker(2);
     let producer = builder(&broker).build().expect("a producer");

@@ -185,7 +185,6 @@ impl Batches {
             lane.held -= 1;
             if lane.gone && lane.is_unused() {
                 ledger.remove_lane(part.lane);
-                io.forget(part.lane);
             }
         }
         let (runs, parts) = (std::mem::take(&mut batch.runs), std::mem::take(&mut batch.parts));

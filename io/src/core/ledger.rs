@@ -48,6 +48,8 @@ pub(crate) struct Ledger {
     pub(crate) reports: Vec<Report>,
     pub(crate) flushed: Vec<Flushed>,
     open: usize,
+    /// Lanes that are gone for good. Their numbers are given back once the reports that carry them are handed on.
+    pub(crate) gone: Vec<LaneId>,
 }
 
 impl Ledger {
@@ -71,6 +73,7 @@ impl Ledger {
         if let Some(slot) = self.lanes.get_mut(id.index()) {
             debug_assert!(slot.as_ref().is_none_or(Lane::is_unused), "a lane that is still owed something");
             *slot = None;
+            self.gone.push(id);
         }
     }
 

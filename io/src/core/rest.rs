@@ -26,6 +26,12 @@ impl Core {
     /// Prepares for sleep and says how long it may be. Call it when everything that [`Core::turn`] gave rise to is done;
     /// after the sleep call [`Core::turn`].
     pub fn rest(&mut self, now: Time) -> Wake {
+        if self.ledger.reports.is_empty() {
+            // Not before: a new lane with the same number would be taken for the one that the reports mean.
+            for id in self.ledger.gone.drain(..) {
+                self.io.forget(id);
+            }
+        }
         if self.stirred
             || !self.commands.is_empty()
             || !self.ledger.reports.is_empty()
@@ -134,7 +140,6 @@ impl Core {
                 lane.gone = true;
                 if lane.is_unused() {
                     self.ledger.remove_lane(id);
-                    self.io.forget(id);
                 }
             }
             self.scratch.gone = gone;
