@@ -43,7 +43,7 @@ fn two_takers_and_the_putter_never_share_a_segment() {
 /// Chains of different lengths taken at once from one ring: all or nothing, and no entry twice.
 #[test]
 fn chains_are_taken_whole_under_contention() {
-    explore("chains_are_taken_whole_under_contention", None, || {
+    explore("chains_are_taken_whole_under_contention", Some(3), || {
         let (engine, mut io) = engine(3);
         let takers: Vec<_> = [1u64, 2]
             .into_iter()
@@ -67,7 +67,7 @@ fn chains_are_taken_whole_under_contention() {
 /// P6: segments of an aborted claim come back with their links, after the aborted writes.
 #[test]
 fn what_an_aborted_claim_took_goes_to_the_next() {
-    explore("what_an_aborted_claim_took_goes_to_the_next", None, || {
+    explore("what_an_aborted_claim_took_goes_to_the_next", Some(3), || {
         let (engine, mut io) = engine(2);
         let end = engine.producer_end();
         let mut lane = end.lane(0).expect("open");
@@ -93,7 +93,7 @@ fn what_an_aborted_claim_took_goes_to_the_next() {
 /// P6: two aborted claims return at once, while the I/O side collects.
 #[test]
 fn chains_returned_at_once_are_all_collected() {
-    explore("chains_returned_at_once_are_all_collected", None, || {
+    explore("chains_returned_at_once_are_all_collected", Some(3), || {
         let (engine, mut io) = engine(3);
         let aborters: Vec<_> = [1, 2]
             .map(|segments| {

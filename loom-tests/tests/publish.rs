@@ -82,7 +82,7 @@ fn the_unused_end_of_a_segment_is_skipped() {
 /// The chain of a lane grows at one end while the I/O side drains and frees the other.
 #[test]
 fn a_chain_grows_while_it_is_drained() {
-    explore("a_chain_grows_while_it_is_drained", None, || {
+    explore("a_chain_grows_while_it_is_drained", Some(3), || {
         let (engine, mut io) = engine(3);
         let mut end = engine.producer_end();
         let mut lane = end.lane(0).expect("open");
@@ -137,7 +137,7 @@ fn an_aborted_claim_leaves_no_hole() {
 /// I4, I7: bytes of a run stay what they are until it is released, whoever wants memory meanwhile.
 #[test]
 fn bytes_are_reused_only_after_release() {
-    explore("bytes_are_reused_only_after_release", None, || {
+    explore("bytes_are_reused_only_after_release", Some(3), || {
         let (engine, mut io) = engine(2);
         let end = engine.producer_end();
         let mut lane = end.lane(0).expect("open");
