@@ -93,9 +93,16 @@ impl Shared {
             return Err(ClaimError::Full { segments: most });
         }
         self.hot
-            .take(wanted, &self.table)
-            .or_else(|| self.reserve.take(wanted, &self.table))
+            .take(wanted, &self.table, |part| self.return_part(part))
+            .or_else(|| self.reserve.take(wanted, &self.table, |part| self.return_part(part)))
             .ok_or(ClaimError::Full { segments: most })
+    }
+
+    /// The part of a chain that was taken before a ring ran dry.
+    fn return_part(&self, chain: Chain) {
+        if chain.count > 0 {
+            self.give_back(chain);
+        }
     }
 
     /// Segments that were taken and not used.

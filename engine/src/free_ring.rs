@@ -1,15 +1,17 @@
 //! A queue of free segments: one thread puts, any thread takes, first in first out.
 //!
 //! Positions only grow (`u64`, they do not wrap in the life of a process), so a compare-exchange on `head` cannot
-//! confuse two moments (no ABA), and a chain of any length is one compare-exchange. The ring has a place for every
-//! segment of the slab, so it never overflows; and places `head..head + k` can't be overwritten while the taker
-//! still holds the `k` segments that stood there, so they are read after the exchange.
+//! confuse two moments (no ABA), and a chain of up to 32 segments is one compare-exchange. The ring has a place for every
+//! segment of the slab, so it never overflows, and a place cannot be overwritten before `head` has passed it.
 
 use crate::order::{FREE_HEAD_PUT, FREE_HEAD_SEE, FREE_PUT, FREE_TAKE};
-use crate::segments::{Chain, SegmentTable};
+use crate::segments::{Chain, NIL, SegmentTable};
 use crate::sync::{AtomicU32, AtomicU64};
 use crossbeam_utils::CachePadded;
 use std::sync::atomic::Ordering::Relaxed;
+
+/// Segments taken by one exchange at most.
+const AT_ONCE: usize = 32;
 
 pub(crate) struct FreeRing {
     head: CachePadded<AtomicU64>,
@@ -25,7 +27,7 @@ impl FreeRing {
         FreeRing {
             head: CachePadded::new(AtomicU64::new(0)),
             tail: CachePadded::new(AtomicU64::new(0)),
-            places: (0..places).map(|_| AtomicU32::new(crate::segments::NIL)).collect(),
+            places: (0..places).map(|_| AtomicU32::new(NIL)).collect(),
             mask: places as u64 - 1,
         }
     }
@@ -47,28 +49,46 @@ impl FreeRing {
         self.tail.store(tail + segments.len() as u64, FREE_PUT); // P3
     }
 
-    /// Takes `count` segments as a chain, all or none.
-    pub(crate) fn take(&self, count: u32, table: &SegmentTable) -> Option<Chain> {
-        let from = self.advance(u64::from(count))?;
-        let first = self.place(from).load(Relaxed);
-        let mut last = first;
-        for i in 1..u64::from(count) {
-            let segment = self.place(from + i).load(Relaxed);
-            table.set_next(last, segment);
-            last = segment;
+    /// Takes `count` segments as a chain, all or none. A chain of more than [`AT_ONCE`] is several exchanges: if the ring
+    /// runs dry between them, what was taken goes to `give_back`.
+    pub(crate) fn take(&self, count: u32, table: &SegmentTable, give_back: impl FnOnce(Chain)) -> Option<Chain> {
+        let mut taken = [NIL; AT_ONCE];
+        let mut chain = Chain::EMPTY;
+        let mut last = NIL;
+        while chain.count < count {
+            let missing = (count - chain.count) as usize;
+            let now = missing.min(AT_ONCE);
+            if !self.advance(missing as u64, &mut taken[..now]) {
+                give_back(chain);
+                return None;
+            }
+            for segment in &taken[..now] {
+                if last == NIL {
+                    chain.first = *segment;
+                } else {
+                    table.set_next(last, *segment);
+                }
+                last = *segment;
+            }
+            chain.count += now as u32;
         }
-        Some(Chain { first, count })
+        Some(chain)
     }
 
     /// Takes up to `count` segments into `out`; used by the I/O side to gather for a waiter.
     pub(crate) fn drain(&self, count: usize, out: &mut Vec<u32>) {
         for _ in 0..count {
-            let Some(from) = self.advance(1) else { return };
-            out.push(self.place(from).load(Relaxed));
+            let mut taken = [NIL];
+            if !self.advance(1, &mut taken) {
+                return;
+            }
+            out.extend(taken);
         }
     }
 
-    fn advance(&self, count: u64) -> Option<u64> {
+    /// Takes as many segments as `out` has places, if the ring holds at least `wanted`.
+    fn advance(&self, wanted: u64, out: &mut [u32]) -> bool {
+        let count = out.len() as u64;
         let mut head = self.head.load(FREE_HEAD_SEE);
         loop {
             // P3: what the putter did to these segments comes before what we do. P9: whoever moved `head` here had
@@ -76,15 +96,20 @@ impl FreeRing {
             // the exchange says so.
             let tail = self.tail.load(FREE_TAKE);
             debug_assert!(tail >= head, "a free ring's head never passes its tail");
-            if tail.wrapping_sub(head) < count {
-                return None;
+            if tail.wrapping_sub(head) < wanted {
+                return false;
+            }
+            // Read before the exchange: while `head` stands here, these places cannot be overwritten. After it they can,
+            // as soon as others have sent a ring's worth of segments round.
+            for (position, place) in (head..).zip(out.iter_mut()) {
+                *place = self.place(position).load(Relaxed);
             }
             if cfg!(mutant = "free_take_without_exchange") {
                 self.head.store(head + count, FREE_HEAD_PUT);
-                return Some(head);
+                return true;
             }
             match self.head.compare_exchange_weak(head, head + count, FREE_HEAD_PUT, FREE_HEAD_SEE) {
-                Ok(_) => return Some(head),
+                Ok(_) => return true,
                 Err(now) => head = now,
             }
         }
@@ -106,10 +131,10 @@ mod tests {
         let table = SegmentTable::new(4);
         let ring = FreeRing::new(4);
         ring.put(&[2, 0, 3]);
-        assert_eq!(ring.take(4, &table), None);
-        let chain = ring.take(3, &table).expect("three are there");
+        assert_eq!(ring.take(4, &table, |_| ()), None);
+        let chain = ring.take(3, &table, |_| ()).expect("three are there");
         assert_eq!((chain.first, table.next(2), table.next(0)), (2, 0, 3));
         assert_eq!(ring.len(), 0);
-        assert_eq!(ring.take(1, &table), None);
+        assert_eq!(ring.take(1, &table, |_| ()), None);
     }
 }
