@@ -74,6 +74,10 @@ pub enum SendErrorKind {
         /// How many there are.
         partitions: u32,
     },
+    /// A partitioner sends through the producer that is asking it, on the same thread. Give it a [`Sender`](crate::Sender)
+    /// of its own.
+    #[error("a partitioner cannot send through the producer that is asking it")]
+    WithinSend,
     /// The topic handle was made by another producer.
     #[error("the topic belongs to another producer; make it with this producer's `topic`")]
     ForeignTopic,
@@ -129,6 +133,9 @@ pub enum FlushError {
     /// The producer was closed, or its I/O thread has failed, before the flush was through.
     #[error("the producer is closed")]
     Closed,
+    /// Called in a delivery callback: the I/O thread would wait for itself.
+    #[error("a delivery callback cannot wait for a flush: it runs on the thread that does the work")]
+    InCallback,
 }
 
 /// Why a close is not a success. The producer is closed all the same.

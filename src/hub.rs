@@ -6,6 +6,7 @@ use forebay_engine::LaneId;
 use forebay_io::core::{Delivered, DeliveryFailure, FailureKind, Flushed, Report};
 use forebay_io::topics::{TopicId, TopicTable};
 use std::collections::{HashMap, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Instant;
@@ -99,7 +100,7 @@ impl Hub {
         owners.next_sender = id.wrapping_add(1);
         let log = Arc::new(SenderLog::new(id));
         if let Some(why) = &owners.ended {
-            log.end(why.clone());
+            let _nobody = log.end(why.clone());
         }
         owners.senders.insert(id, log.clone());
         log
@@ -228,11 +229,15 @@ impl Hub {
         let why = ended(kind);
         let mut owners = lock(&self.owners);
         owners.ended = Some(why.clone());
-        for log in owners.senders.values() {
-            log.end(why.clone());
-        }
+        // Of a sender that is gone for long the log is with its lanes only, as long as they have records without outcome.
+        let of_lanes = owners.lanes.iter().flatten().map(|(log, _)| log);
+        let wakers: Vec<_> = owners.senders.values().chain(of_lanes).flat_map(|log| log.end(why.clone())).collect();
         drop(owners);
         lock(&self.flushes).ended = true;
         self.flushed.notify_all();
+        for waker in wakers {
+            // The application's code: a panic in one must not keep the others asleep.
+            let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));
+        }
     }
 }

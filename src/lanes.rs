@@ -172,12 +172,18 @@ impl Lanes {
         len: usize,
         patience: Patience,
     ) -> Result<Reservation<'s, 'a>, SendError<'a>> {
+        // One budget for metadata and memory.
+        let mut waits = None;
         let planned = match self.plan(&record, Some(len)) {
-            Err(refusal) => self.prepare(inner, &record, Some(len), &Waits::new(inner, patience), refusal),
+            Err(refusal) => {
+                let waits = waits.insert(Waits::new(inner, patience));
+                self.prepare(inner, &record, Some(len), waits, refusal)
+            }
             Ok(plan) => Ok(plan),
         };
+        let waits = || waits.unwrap_or_else(|| Waits::new(inner, patience));
         planned
-            .and_then(|plan| self.claim_value(inner, record, len, patience, &plan))
+            .and_then(|plan| self.claim_value(inner, record, len, waits, &plan))
             .map_err(|kind| SendError { record, kind })
     }
 
@@ -186,7 +192,7 @@ impl Lanes {
         inner: &Inner,
         record: Record<'a>,
         len: usize,
-        patience: Patience,
+        waits: impl FnOnce() -> Waits,
         plan: &Plan,
     ) -> Result<Reservation<'s, 'a>, SendErrorKind> {
         let Lanes { topics, end, log, .. } = self;
@@ -196,9 +202,7 @@ impl Lanes {
         let total = plan.shape.total_len;
         let head = if total <= inner.engine.segment_size() { total } else { HEAD_MAX };
         let receipt = Receipt { sender: log.id, slot: open.slot, ordinal: open.ordinal, timestamp: plan.timestamp };
-        let claim = open
-            .lane
-            .claim_or(total, head, |refused| wait_for_memory(inner, end, refused, &Waits::new(inner, patience)))?;
+        let claim = open.lane.claim_or(total, head, |refused| wait_for_memory(inner, end, refused, &waits()))?;
         let delta = plan.timestamp.wrapping_sub(plan.window);
         Ok(Reservation::new(claim, &mut open.ordinal, receipt, record, &plan.shape, delta, len))
     }
@@ -342,14 +346,17 @@ pub(crate) struct Waits {
 }
 
 impl Waits {
-    fn new(inner: &Inner, patience: Patience) -> Self {
+    pub(crate) fn new(inner: &Inner, patience: Patience) -> Self {
         let begun = Instant::now();
-        let deadline = match patience {
-            Patience::None => Some(begun),
-            Patience::MaxBlock => begun.checked_add(inner.config.max_block()),
-            Patience::Until(deadline) => Some(deadline),
+        let (deadline, never) = match patience {
+            // What it would wait for is done on this very thread.
+            _ if inner.is_io_thread() => (Some(begun), true),
+            Patience::None => (Some(begun), true),
+            Patience::MaxBlock => (begun.checked_add(inner.config.max_block()), false),
+            Patience::For(limit) => (begun.checked_add(limit), false),
+            Patience::Until(deadline) => (Some(deadline), false),
         };
-        Waits { begun, deadline, never: matches!(patience, Patience::None) }
+        Waits { begun, deadline, never }
     }
 
     /// What is left; None if there is no end.

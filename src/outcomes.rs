@@ -125,32 +125,32 @@ impl SenderLog {
         if let Err(why) = &report.result {
             self.failures.add(u64::from(report.count), why);
         }
-        let mut state = lock(&self.state);
+        let mut guard = lock(&self.state);
+        let state = &mut *guard;
         state.push(slot, report);
-        let state = &mut *state;
-        let lane = &state.lanes[slot as usize];
+        let mut decided = Vec::new();
         if !state.wakers.is_empty() {
-            state.wakers.retain(|waiting| {
-                let decided = waiting.receipt.slot == slot && waiting.receipt.ordinal < lane.resolved;
-                if decided {
-                    waiting.waker.wake_by_ref();
-                }
-                !decided
-            });
+            let resolved = state.lanes[slot as usize].resolved;
+            let is_decided = |waiting: &mut Waiting| waiting.receipt.slot == slot && waiting.receipt.ordinal < resolved;
+            decided.extend(state.wakers.extract_if(.., is_decided));
         }
         if state.waiting > 0 {
             self.changed.notify_all();
         }
-    }
-
-    /// No report comes any more: the I/O thread has ended. Records without outcome get `why`.
-    pub(crate) fn end(&self, why: DeliveryFailure) {
-        let mut state = lock(&self.state);
-        state.ended.get_or_insert(why);
-        for waiting in state.wakers.drain(..) {
+        drop(guard);
+        // A waker is the application's code, and may poll or drop futures of this log at once.
+        for waiting in decided {
             waiting.waker.wake();
         }
+    }
+
+    /// No report comes any more: the I/O thread has ended. Records without outcome get `why`. Answers who is to be woken.
+    #[must_use]
+    pub(crate) fn end(&self, why: DeliveryFailure) -> Vec<Waker> {
+        let mut state = lock(&self.state);
+        state.ended.get_or_insert(why);
         self.changed.notify_all();
+        state.wakers.drain(..).map(|waiting| waiting.waker).collect()
     }
 
     /// The outcome of a receipt, if there is one.
@@ -191,24 +191,31 @@ impl SenderLog {
         id: &mut Option<u64>,
         waker: &Waker,
     ) -> Result<Delivery, DeliveryError> {
+        // Wakers are cloned and dropped without the lock: both are the application's code.
+        let mut waker = waker.clone();
         let mut state = lock(&self.state);
         let outcome = state.look(receipt);
         if outcome == Err(DeliveryError::Pending) {
             if let Some(waiting) = state.wakers.iter_mut().find(|waiting| Some(waiting.id) == *id) {
-                waiting.waker.clone_from(waker);
+                std::mem::swap(&mut waiting.waker, &mut waker);
             } else {
                 let new = state.next_waker;
                 state.next_waker += 1;
-                state.wakers.push(Waiting { id: new, receipt: *receipt, waker: waker.clone() });
+                state.wakers.push(Waiting { id: new, receipt: *receipt, waker });
                 *id = Some(new);
             }
         }
+        drop(state);
         outcome
     }
 
     /// A future that waited was dropped.
     pub(crate) fn forget_waker(&self, id: u64) {
-        lock(&self.state).wakers.retain(|waiting| waiting.id != id);
+        let mut state = lock(&self.state);
+        let at = state.wakers.iter().position(|waiting| waiting.id == id);
+        let forgotten = at.map(|at| state.wakers.remove(at));
+        drop(state);
+        drop(forgotten);
     }
 }
 

@@ -7,7 +7,7 @@ use crate::lanes::{BATCH_OVERHEAD, Waits};
 use crate::outcomes::lock;
 use crate::partitioner::Partitioner;
 use crate::receipt_future::DeliveryFuture;
-use crate::sender::Sender;
+use crate::sender::{Patience, Sender};
 use crate::shared_senders::SharedSenders;
 use crate::{Delivery, DeliveryReport, Receipt, Record, Topic};
 use forebay_engine::{Engine, EngineConfig};
@@ -92,6 +92,11 @@ impl ProducerBuilder {
     /// Called on the I/O thread with each stretch of outcomes: consecutive records of one sender to one partition. Successes
     /// and failures both; each record is in exactly one report. Keep it short: it holds up the sending of everything
     /// else. A panic in it ends the producer; every record on its way then fails.
+    ///
+    /// It may send, through a producer or a sender that it owns, but nothing in it waits, for it would wait for its own
+    /// thread: `send` and `reserve` refuse at once what has no room now (`Full`) or whose topic is not known yet, `flush`
+    /// is an error, `wait` only looks, and `close` begins the closing and returns. A callback that owns a handle of its
+    /// own producer keeps that producer open until somebody closes it.
     pub fn on_delivery(mut self, callback: impl FnMut(&DeliveryReport<'_>) + Send + 'static) -> Self {
         self.callback = Some(Box::new(callback));
         self
@@ -186,9 +191,7 @@ impl Producer {
     /// `UnknownTopic` after `timeout`, or at once if the cluster refuses the topic for good; `Closed`.
     pub fn partitions_for(&self, topic: Topic, timeout: Duration) -> Result<u32, SendErrorKind> {
         let entry = self.inner.topics.entry(topic.0).ok_or(SendErrorKind::ForeignTopic)?;
-        let begun = Instant::now();
-        let waits = Waits { begun, deadline: begun.checked_add(timeout), never: false };
-        self.inner.wait_for_partitions(&entry, None, &waits)?;
+        self.inner.wait_for_partitions(&entry, None, &Waits::new(&self.inner, Patience::For(timeout)))?;
         Ok(entry.partitions())
     }
 
@@ -218,6 +221,9 @@ impl Producer {
     /// [`DeliveryError::Pending`] if there is none yet; otherwise why it was not delivered.
     pub fn wait(&self, receipt: Receipt, timeout: Duration) -> Result<Delivery, DeliveryError> {
         let log = self.inner.hub.log(receipt.sender).ok_or(DeliveryError::Foreign)?;
+        if self.inner.is_io_thread() {
+            return log.look(&receipt);
+        }
         log.wait(&receipt, Instant::now().checked_add(timeout))
     }
 
@@ -240,7 +246,7 @@ impl Producer {
     ///
     /// # Errors
     /// `Failed` if records of *this producer* were not delivered since its last `flush` (each failure is told by one
-    /// flush); `TimedOut` after `timeout`; `Closed`.
+    /// flush); `TimedOut` after `timeout`; `Closed`; `InCallback` in a delivery callback.
     pub fn flush(&self, timeout: Duration) -> Result<(), FlushError> {
         self.inner.wait_flush(timeout)?;
         match self.inner.hub.take_failures() {
@@ -250,11 +256,13 @@ impl Producer {
     }
 
     /// Closes the producer: no record is accepted from now on, what is in the buffer is delivered until `timeout`, and
-    /// what is left then fails with `Closed`. Always returns, with the I/O thread ended and every record decided.
+    /// what is left then fails with `Closed`. Always returns, with the I/O thread ended and every record decided,
+    /// whichever of several threads closes: the earliest deadline counts.
     /// From a delivery callback it only begins the closing and returns.
     ///
     /// # Errors
-    /// `Failed` if records were not delivered since the last flush; `Poisoned` if the I/O thread had failed.
+    /// `Failed` if records were not delivered since the last flush (of several who close, one is told); `Poisoned` if the
+    /// I/O thread had failed.
     pub fn close(&self, timeout: Duration) -> Result<(), CloseError> {
         self.inner.close(timeout)
     }
@@ -306,6 +314,11 @@ impl Inner {
         SendErrorKind::TooLarge { size, limit: limit + BATCH_OVERHEAD, setting }
     }
 
+    /// Whether the caller is a delivery callback, which must not wait for anything that the I/O thread does.
+    pub(crate) fn is_io_thread(&self) -> bool {
+        self.driver.is_io_thread()
+    }
+
     pub(crate) fn is_closed(&self) -> bool {
         self.closed.load(Ordering::Relaxed) || self.driver.has_ended()
     }
@@ -342,6 +355,9 @@ impl Inner {
     }
 
     pub(crate) fn wait_flush(&self, timeout: Duration) -> Result<(), FlushError> {
+        if self.is_io_thread() {
+            return Err(FlushError::InCallback);
+        }
         let token = self.hub.begin_flush();
         if self.driver.request(Request::Flush { token }).is_err() {
             self.hub.abandon_flush(token);
@@ -358,6 +374,10 @@ impl Inner {
         self.closed.store(true, Ordering::Relaxed);
         // An error means that it has ended already: there is nothing left to ask for.
         let _ = self.driver.request(Request::Close { deadline: self.driver.time_after(timeout) });
+        if self.is_io_thread() {
+            // Whoever blocks in a shared sender waits for this thread: nothing here may wait for them.
+            return Ok(());
+        }
         self.driver.join();
         self.shared_senders.clear();
         if let Some(why) = lock(&self.failure).clone() {

@@ -26,6 +26,8 @@ pub(crate) enum Patience {
     None,
     /// `max.block.ms` from when waiting begins.
     MaxBlock,
+    /// So long from when waiting begins.
+    For(Duration),
     /// Until then.
     Until(Instant),
 }
@@ -128,7 +130,8 @@ impl Sender {
     /// hold it back. Records sent meanwhile by others are not waited for.
     ///
     /// # Errors
-    /// `Failed` if records of *this sender* were not delivered since its last flush; `TimedOut` after `timeout`; `Closed`.
+    /// `Failed` if records of *this sender* were not delivered since its last flush; `TimedOut` after `timeout`; `Closed`;
+    /// `InCallback` in a delivery callback.
     pub fn flush(&mut self, timeout: Duration) -> Result<(), FlushError> {
         self.inner.wait_flush(timeout)?;
         match self.lanes.take_failures() {

@@ -8,7 +8,7 @@ use crate::sender::Patience;
 use crate::{Receipt, Record};
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Mutex, TryLockError, Weak};
 
 /// One thread's lanes of one producer. The thread holds it and locks it for each send; the producer empties it when it closes.
 type Slot = Arc<Mutex<Option<Lanes>>>;
@@ -43,7 +43,15 @@ impl SharedSenders {
             Some((_, slot)) => slot.clone(),
             None => self.new_slot(inner, mine),
         });
-        let mut lanes = lock(&slot);
+        // Held by nobody but this thread, and by `clear` once the producer has ended.
+        let mut lanes = match slot.try_lock() {
+            Ok(lanes) => lanes,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => {
+                let kind = if inner.is_closed() { SendErrorKind::Closed } else { SendErrorKind::WithinSend };
+                return Err(SendError { record, kind });
+            }
+        };
         match lanes.as_mut() {
             Some(lanes) => lanes.send(inner, record, Patience::MaxBlock),
             None => Err(SendError { record, kind: SendErrorKind::Closed }),
@@ -53,7 +61,7 @@ impl SharedSenders {
     #[cold]
     fn new_slot(&self, inner: &Inner, mine: &mut Vec<(u64, Slot)>) -> Slot {
         // Slots of closed producers are empty: they go when the thread meets a new producer.
-        mine.retain(|(_, slot)| lock(slot).is_some());
+        mine.retain(|(_, slot)| !slot.try_lock().is_ok_and(|lanes| lanes.is_none()));
         let mut slots = lock(&self.slots);
         slots.held.retain(|slot| slot.strong_count() > 0);
         let slot = Arc::new(Mutex::new((!slots.closed).then(|| Lanes::new(inner))));

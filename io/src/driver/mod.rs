@@ -11,7 +11,7 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::thread::{self, JoinHandle, ThreadId};
 use std::time::{Duration, Instant};
 
 use bumpalo::Bump;
@@ -49,6 +49,8 @@ pub trait Sink: Send {
 #[derive(Debug)]
 pub struct DriverHandle {
     shared: Arc<Shared>,
+    io_thread: ThreadId,
+    /// Locked while somebody waits for the end, so that everybody else who does waits as well.
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -106,12 +108,18 @@ impl DriverHandle {
         self.shared.requests().ended
     }
 
-    /// Waits for the I/O thread to end. Returns at once when called on that thread, or a second time.
+    /// Whether the caller is the I/O thread, which must not wait for itself: a delivery callback.
+    pub fn is_io_thread(&self) -> bool {
+        thread::current().id() == self.io_thread
+    }
+
+    /// Waits for the I/O thread to end, however many do. Returns at once when called on that thread.
     pub fn join(&self) {
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(thread) = thread
-            && thread.thread().id() != thread::current().id()
-        {
+        if self.is_io_thread() {
+            return;
+        }
+        let mut thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(thread) = thread.take() {
             // A panic was caught and told on the thread itself.
             let _ = thread.join();
         }
@@ -158,7 +166,7 @@ pub fn spawn(parts: Parts, sink: impl Sink + 'static) -> io::Result<DriverHandle
     let theirs = shared.clone();
     let thread =
         thread::Builder::new().name("forebay-io".to_owned()).spawn(move || live(parts, &theirs, Box::new(sink)))?;
-    Ok(DriverHandle { shared, thread: Mutex::new(Some(thread)) })
+    Ok(DriverHandle { shared, io_thread: thread.thread().id(), thread: Mutex::new(Some(thread)) })
 }
 
 /// The I/O thread's life, panics included.
