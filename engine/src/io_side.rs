@@ -115,6 +115,28 @@ impl IoSide {
         reader.position.distance(reader.committed, shift) as usize
     }
 
+    /// Exactly how many bytes were published and not taken, as of the last [`IoSide::observe`]: unused ends of segments
+    /// are not counted. Walks the segments.
+    pub fn untaken(&self, lane: LaneId) -> u64 {
+        let shift = self.shared.slab.view().shift();
+        let reader = self.lanes[lane.index()].as_ref().expect("a lane is used between collect_ready and forget");
+        let (mut at, to) = (reader.position, reader.committed);
+        if at == to {
+            return 0;
+        }
+        let mut segment = reader.segment;
+        if segment == NIL {
+            (segment, at) = (reader.shared.first(), Position::new(at.ordinal(shift) + 1, 0, shift));
+        }
+        let mut bytes = 0;
+        while at.ordinal(shift) < to.ordinal(shift) {
+            // A later segment is published, so this one's end and link are final.
+            bytes += u64::from(self.shared.table.end(segment) - at.offset(shift));
+            (segment, at) = (self.shared.table.next(segment), Position::new(at.ordinal(shift) + 1, 0, shift));
+        }
+        bytes + u64::from(to.offset(shift) - at.offset(shift))
+    }
+
     /// The window tag of the first untaken byte, as of the last [`IoSide::observe`].
     pub fn peek_window(&mut self, lane: LaneId) -> Option<i64> {
         self.step(lane).then(|| {

@@ -11,7 +11,7 @@ use crate::time::Time;
 pub(crate) const NONE: u32 = u32::MAX;
 
 /// The age of untaken bytes is known to one part in so many of the delivery timeout.
-pub(crate) const AGE_PARTS: u32 = 32;
+pub(crate) const AGE_PARTS: u32 = 128;
 
 pub(crate) struct Lane {
     pub(crate) id: LaneId,
@@ -85,7 +85,8 @@ impl Lane {
     }
 
     /// The lane was looked at and holds `pending` bytes.
-    pub(crate) fn seen(&mut self, pending: usize, now: Time, delivery_timeout: Duration) {
+    /// `untaken` says it exactly, without the unused ends of segments; asked seldom.
+    pub(crate) fn seen(&mut self, pending: usize, now: Time, delivery_timeout: Duration, untaken: impl Fn() -> u64) {
         if pending == 0 {
             if self.pending > 0 {
                 self.drained_at = now;
@@ -93,10 +94,12 @@ impl Lane {
             self.empty_at = now;
         } else if self.pending == 0 {
             self.since = self.empty_at;
-        } else {
-            let newest = self.marks.back().map_or(self.since, |mark| mark.0);
-            let end = self.taken + pending as u64;
-            if now.since(newest) >= delivery_timeout / AGE_PARTS && self.marks.len() <= AGE_PARTS as usize {
+        } else if now.since(self.marks.back().map_or(self.since, |mark| mark.0)) >= delivery_timeout / AGE_PARTS {
+            let end = self.taken + untaken();
+            if let Some(last) = self.marks.back_mut().filter(|mark| mark.1 == end) {
+                // Nothing has come since: what comes now is younger still.
+                last.0 = now;
+            } else if self.marks.len() + 2 <= AGE_PARTS as usize {
                 if self.marks.is_empty() {
                     self.marks.push_back((self.since, self.taken));
                 }

@@ -158,28 +158,19 @@ impl Ledger {
         }
     }
 
-    /// `bytes` were taken off a lane's front; see [`Lane::took`]. Once all that was seen is taken, a flush that counted
-    /// the unused ends of segments knows where it really ends.
+    /// `bytes` were taken off a lane's front; see [`Lane::took`].
     pub(crate) fn took(&mut self, id: LaneId, bytes: usize, drained: bool, now: Time) {
-        let Some(lane) = self.lanes.get_mut(id.index()).and_then(Option::as_mut) else { return };
-        lane.took(bytes, drained, now);
-        if drained && lane.flush_to > lane.taken {
-            lane.flush_to = lane.taken;
-            let mut waiter = lane.wait_head;
-            while waiter != NONE {
-                let entry = self.waiters.get(waiter);
-                entry.target = entry.target.min(lane.taken);
-                waiter = entry.next;
-            }
-            wake(lane, &mut self.waiters, &mut self.flushes, &mut self.flushed);
+        if let Some(lane) = self.lane_mut(id) {
+            lane.took(bytes, drained, now);
         }
     }
 
-    /// A new flush: waits for every lane at what was last seen of it.
-    pub(crate) fn flush(&mut self, token: u64) {
+    /// A new flush: waits for every lane at what was last seen of it. `untaken` says how many bytes a lane holds, exactly:
+    /// with `pending` for it a flush would wait for later records where segments have unused ends.
+    pub(crate) fn flush(&mut self, token: u64, untaken: impl Fn(LaneId) -> u64) {
         let flush = self.flushes.add(Flush { token, left: 1, failed: 0 });
         for lane in self.lanes.iter_mut().flatten() {
-            let target = lane.taken + lane.pending as u64;
+            let target = lane.taken + if lane.pending > 0 { untaken(lane.id) } else { 0 };
             if lane.resolved >= target {
                 continue;
             }

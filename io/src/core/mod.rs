@@ -182,7 +182,7 @@ impl Core {
             Request::WantTopic(topic) => self.want_topic(topic, now),
             Request::Flush { token } => {
                 self.look_at_everything(now);
-                self.ledger.flush(token);
+                self.ledger.flush(token, |lane| self.io.untaken(lane));
             }
             Request::Close { deadline } => self.begin_close(deadline, now),
         }

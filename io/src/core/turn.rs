@@ -102,7 +102,7 @@ impl Core {
                 // not count as pending any more.
                 pending = self.io.observe(id);
             }
-            lane.seen(pending, now, self.cfg.delivery_timeout);
+            lane.seen(pending, now, self.cfg.delivery_timeout, || self.io.untaken(id));
         }
         pending
     }
