@@ -457,6 +457,7 @@ fn core_config(config: &Config) -> CoreConfig {
         retries: config.retries(),
         metadata_max_age: config.metadata_max_age(),
         metadata_max_idle: config.metadata_max_idle(),
+        rebootstrap: config.metadata_recovery().then(|| config.rebootstrap_trigger()),
         connection_setup_timeout: config.connection_setup_timeout(),
         connection_setup_timeout_max: config.connection_setup_timeout_max(),
         connections_max_idle: config.connections_max_idle(),

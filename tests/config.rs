@@ -120,6 +120,8 @@ fn typed_methods_set_what_the_names_set() {
         .reconnect_backoff_max(Duration::from_millis(13))
         .metadata_max_age(Duration::from_millis(14))
         .metadata_max_idle(Duration::from_millis(5_015))
+        .metadata_recovery(false)
+        .rebootstrap_trigger(Duration::from_millis(21))
         .connections_max_idle(Duration::from_millis(16))
         .connection_setup_timeout(Duration::from_millis(17))
         .connection_setup_timeout_max(Duration::from_millis(18))
@@ -151,6 +153,8 @@ fn typed_methods_set_what_the_names_set() {
         ("reconnect.backoff.max.ms", "13"),
         ("metadata.max.age.ms", "14"),
         ("metadata.max.idle.ms", "5015"),
+        ("metadata.recovery.strategy", "None"),
+        ("metadata.recovery.rebootstrap.trigger.ms", "21"),
         ("connections.max.idle.ms", "16"),
         ("socket.connection.setup.timeout.ms", "17"),
         ("socket.connection.setup.timeout.max.ms", "18"),
@@ -165,7 +169,7 @@ fn typed_methods_set_what_the_names_set() {
     assert_eq!(named.max_in_flight(), 7);
     assert_eq!(named.io_spin(), Duration::from_micros(22));
     let used = keys().filter(|spec| matches!(spec.standing, Standing::Used)).count();
-    assert_eq!(used, 28, "a new key needs its typed method and its line in this test");
+    assert_eq!(used, 30, "a new key needs its typed method and its line in this test");
 }
 
 #[test]

@@ -204,7 +204,7 @@ fn too_large_batches_are_split_and_stay_in_order() {
     }
     w.send(&mut a, 20, 5_000);
     assert!(w.run_until(secs(5), |w| w.records_reported() == 41));
-    assert!(matches!(failures(&w)[0].kind, FailureKind::TooLarge { size } if size > 5_000));
+    assert!(matches!(failures(&w)[0].kind, FailureKind::TooLarge { size, .. } if size > 5_000));
     w.send(&mut a, 21, 100);
     assert!(w.run_until(secs(5), |w| w.records_delivered() == 41));
     w.run(secs(1));

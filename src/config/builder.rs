@@ -187,6 +187,10 @@ setters! {
     metadata_max_age(time: Duration) "metadata.max.age.ms" = |b, k, v| b.millis(k, v);
     /// A topic without records for this long is no longer fetched. Default 5 min, at least 5 s.
     metadata_max_idle(time: Duration) "metadata.max.idle.ms" = |b, k, v| b.millis(k, v);
+    /// Ask `bootstrap.servers` again when the known brokers are of no help. Default true (`rebootstrap`); false is `none`.
+    metadata_recovery(on: bool) "metadata.recovery.strategy" = |b, k, v| b.set(k, if v { "rebootstrap" } else { "none" });
+    /// How long the known brokers may give no metadata before all of them are given up. Default 5 min.
+    rebootstrap_trigger(time: Duration) "metadata.recovery.rebootstrap.trigger.ms" = |b, k, v| b.millis(k, v);
     /// A connection without traffic for this long is closed. Default 9 min; `Duration::MAX` never.
     connections_max_idle(time: Duration) "connections.max.idle.ms" = |b, k, v| b.millis(k, v);
     /// How long a connection may take to be set up. Default 10 s. Doubles up to `socket.connection.setup.timeout.max.ms`.

@@ -155,6 +155,10 @@ settings! {
     metadata_max_age: Duration => Duration, |s| s.metadata_max_age;
     /// `metadata.max.idle.ms`
     metadata_max_idle: Duration => Duration, |s| s.metadata_max_idle;
+    /// `metadata.recovery.strategy`: true for `rebootstrap`, false for `none`.
+    metadata_recovery: bool => bool, |s| s.metadata_recovery;
+    /// `metadata.recovery.rebootstrap.trigger.ms`
+    rebootstrap_trigger: Duration => Duration, |s| s.rebootstrap_trigger;
     /// `connections.max.idle.ms`: a hundred years for −1, never.
     connections_max_idle: Duration => Duration, |s| s.connections_max_idle;
     /// `socket.connection.setup.timeout.ms`

@@ -87,17 +87,26 @@ impl Core {
 
     /// What a response says beside its batches.
     fn hear(&mut self, conn: ConnId, version: i16, response: &ProduceResponse, now: Time) {
-        if let Ok(ms) = u64::try_from(response.throttle_ms)
-            && ms > 0
-            && version >= CLIENT_THROTTLES
-            && let Some(broker) = self.connection(conn).map(|c| c.broker)
-        {
-            self.brokers.get_mut(broker).throttled_until = now + std::time::Duration::from_millis(ms);
-        }
+        self.throttle(conn, response.throttle_ms, version >= CLIENT_THROTTLES, now);
         for node in &response.node_endpoints {
             if let Some(moved) = self.brokers.name(node.node_id, &node.host, node.port) {
-                self.close_connection(moved, "the broker has moved", now);
+                tracing::info!(node = node.node_id, "the broker has moved");
+                self.close_quietly(moved);
             }
+        }
+    }
+
+    /// A broker's quota is used up: it is sent nothing for so long. A broker that does not expect that of its clients has
+    /// held back the answer instead.
+    pub(super) fn throttle(&mut self, conn: ConnId, ms: i32, expected: bool, now: Time) {
+        if let Ok(ms) = u64::try_from(ms)
+            && ms > 0
+            && expected
+            && let Some(broker) = self.connection(conn).map(|c| c.broker)
+        {
+            let until = now + std::time::Duration::from_millis(ms);
+            let broker = self.brokers.get_mut(broker);
+            broker.throttled_until = broker.throttled_until.max(until);
         }
     }
 
@@ -119,6 +128,7 @@ impl Core {
             if batch.identity == partition.identity {
                 partition.appended(batch.order);
             }
+            self.metadata.accepted(partition.topic, batch.wire_len());
             let duplicate = class == ErrorClass::DuplicateSequence;
             let base_offset = if duplicate { -1 } else { answer.base_offset.max(-1) };
             if base_offset >= 0 {
@@ -164,7 +174,8 @@ impl Core {
             }
             ErrorClass::MessageTooLarge if batch.count > 1 && !batch.maybe_appended => self.split(id, now),
             ErrorClass::MessageTooLarge if batch.count == 1 => {
-                let kind = FailureKind::TooLarge { size: batch.wire_len() };
+                let accepted = self.metadata.largest_accepted(partition.topic);
+                let kind = FailureKind::TooLarge { size: batch.wire_len(), accepted, message: answer.message.clone() };
                 let possibly_appended = batch.maybe_appended;
                 self.fail_batch(id, &DeliveryFailure { kind, possibly_appended });
             }

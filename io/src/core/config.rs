@@ -63,6 +63,10 @@ pub struct CoreConfig {
     pub metadata_max_age: Duration,
     /// `metadata.max.idle.ms`: a topic that nobody has sent to for so long is no longer asked about.
     pub metadata_max_idle: Duration,
+    /// `metadata.recovery.rebootstrap.trigger.ms`: how long the known brokers may fail to give metadata before all of them
+    /// are given up and `bootstrap.servers` are asked as at the start. None for `metadata.recovery.strategy=none`: the
+    /// bootstrap servers are asked once, and then only the brokers that they named.
+    pub rebootstrap: Option<Duration>,
     /// `socket.connection.setup.timeout.ms`, for the connection and the version handshake.
     pub connection_setup_timeout: Duration,
     /// `socket.connection.setup.timeout.max.ms`.
@@ -96,6 +100,7 @@ impl Default for CoreConfig {
             retries: i32::MAX as u32,
             metadata_max_age: Duration::from_secs(300),
             metadata_max_idle: Duration::from_secs(300),
+            rebootstrap: Some(Duration::from_secs(300)),
             connection_setup_timeout: Duration::from_secs(10),
             connection_setup_timeout_max: Duration::from_secs(30),
             connections_max_idle: Duration::from_secs(540),

@@ -128,7 +128,9 @@ impl Core {
         if self.connections.iter().flatten().any(|c| matches!(c.phase, Phase::Connecting | Phase::Greeting)) {
             return None;
         }
-        let candidates = || self.brokers.iter().filter(|(_, b)| b.known && b.conn.is_none());
+        let bootstrap = self.cfg.rebootstrap.is_some() || !self.brokers.knows_nodes();
+        let candidates =
+            || self.brokers.iter().filter(|(_, b)| b.known && b.conn.is_none() && (bootstrap || !b.is_bootstrap()));
         let best = candidates()
             .filter(|(_, b)| b.retry_at <= now)
             .min_by_key(|(_, b)| (b.failures, b.is_bootstrap(), b.attempt));
@@ -198,7 +200,7 @@ impl Core {
         }
     }
 
-    /// Closes a connection that nobody needs.
+    /// Closes a connection with which nothing was wrong. What it carries is sent again elsewhere.
     pub(super) fn close_quietly(&mut self, conn: ConnId) {
         let Some(connection) = self.connection_mut(conn) else { return };
         if connection.phase != Phase::Closing {

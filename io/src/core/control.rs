@@ -78,11 +78,13 @@ impl Core {
             Kind::Metadata => {
                 let answer = parse_metadata(version, frame.body).map_err(text)?;
                 self.answered(conn);
+                self.throttle(conn, answer.throttle_ms, version >= 6, now); // KIP-219
                 self.learn(&answer, now);
             }
             Kind::InitProducerId => {
                 let answer = parse_init_producer_id(version, frame.body).map_err(text)?;
                 self.answered(conn);
+                self.throttle(conn, answer.throttle_ms, version >= 1, now); // KIP-219
                 self.identified(answer, now);
             }
             Kind::Produce => {}

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::Core;
 use super::backoff::delay;
@@ -24,6 +25,8 @@ struct Topic {
     asked_about: bool,
     /// Batches above this were refused as too large.
     largest_batch: usize,
+    /// The largest batch that was acknowledged.
+    accepted: usize,
 }
 
 pub(crate) struct Metadata {
@@ -35,6 +38,8 @@ pub(crate) struct Metadata {
     failures: u32,
     not_before: Time,
     learned_at: Time,
+    /// When the first attempt since the last good answer was made.
+    trying_since: Option<Time>,
 }
 
 impl Metadata {
@@ -47,6 +52,7 @@ impl Metadata {
             failures: 0,
             not_before: now,
             learned_at: now,
+            trying_since: None,
         }
     }
 
@@ -74,6 +80,17 @@ impl Metadata {
 
     pub(crate) fn largest_batch(&self, topic: TopicId) -> usize {
         self.topic(topic).map_or(usize::MAX, |t| t.largest_batch)
+    }
+
+    /// A batch of `len` bytes was acknowledged.
+    pub(crate) fn accepted(&mut self, topic: TopicId, len: usize) {
+        if let Some(topic) = self.topic_mut(topic) {
+            topic.accepted = topic.accepted.max(len);
+        }
+    }
+
+    pub(crate) fn largest_accepted(&self, topic: TopicId) -> usize {
+        self.topic(topic).map_or(0, |t| t.accepted)
     }
 
     /// A batch of `len` bytes was too large for a topic: the next ones are at most `smaller`. Forgotten with the next
@@ -111,8 +128,13 @@ impl Metadata {
         }
     }
 
+    /// When to give the known brokers up and start again from the bootstrap servers, if nobody answers until then.
+    pub(crate) fn rebootstrap_due(&self, trigger: Option<Duration>) -> Time {
+        trigger.zip(self.trying_since).map_or(Time::MAX, |(trigger, since)| since + trigger)
+    }
+
     /// When to ask next.
-    pub(crate) fn due(&self, max_age: std::time::Duration) -> Time {
+    pub(crate) fn due(&self, max_age: Duration) -> Time {
         match (self.asked, self.wanted) {
             (Some(_), _) => Time::MAX,
             (None, true) => self.not_before,
@@ -120,37 +142,58 @@ impl Metadata {
         }
     }
 
-    /// A broker names a partition's leader (KIP-951). Only news count.
+    /// A broker names a partition's leader (KIP-951). Only news count: without any, the metadata must tell.
     pub(crate) fn hint(&mut self, topic: TopicId, index: i32, leader: Leader) {
-        if let Some(topic) = self.topic_mut(topic)
-            && let Some(known) = usize::try_from(index).ok().and_then(|i| topic.leaders.get_mut(i))
-            && leader.epoch > known.epoch
-        {
-            *known = leader;
+        let known = self.topic_mut(topic).and_then(|topic| topic.leaders.get_mut(usize::try_from(index).ok()?));
+        match known {
+            Some(known) if leader.epoch > known.epoch => *known = leader,
+            _ => self.want(),
         }
     }
 
-    /// Learns about one topic. Answers whether something is still missing.
-    fn learn(&mut self, id: TopicId, meta: &TopicMeta) -> bool {
-        let Some(topic) = self.topic_mut(id) else { return false };
+    /// Everything that was known of the cluster may be another cluster's: only topics' names and ids are kept.
+    fn forget_leaders(&mut self) {
+        for topic in self.topics.iter_mut().flatten() {
+            topic.leaders.fill(Leader::NONE);
+        }
+        self.trying_since = None;
+        self.wanted = true;
+    }
+
+    /// Learns about one topic. `is_there` tells whether the cluster still has a node.
+    fn learn(&mut self, id: TopicId, meta: &TopicMeta, is_there: impl Fn(i32) -> bool) -> Learned {
+        let Some(topic) = self.topic_mut(id) else { return Learned::Known };
         topic.error = meta.error;
         if !meta.error.is_none() && meta.partitions.is_empty() {
-            return matches!(meta.error.class(), ErrorClass::Retriable | ErrorClass::RetriableRefresh);
+            let waits = matches!(meta.error.class(), ErrorClass::Retriable | ErrorClass::RetriableRefresh);
+            return if waits { Learned::Missing } else { Learned::Known };
         }
         let recreated = topic.kafka_id != meta.id;
+        let named_before = topic.kafka_id != [0; 16];
         topic.kafka_id = meta.id;
         topic.leaders.resize(meta.partitions.len(), Leader::NONE);
         for partition in &meta.partitions {
             let Some(known) = usize::try_from(partition.index).ok().and_then(|i| topic.leaders.get_mut(i)) else {
                 continue;
             };
-            // A broker that lags behind may name an old leader.
-            if recreated || partition.leader_epoch >= known.epoch || partition.leader_epoch < 0 {
+            // A broker that lags behind may name an old leader; better that than one who has left.
+            let epoch = partition.leader_epoch;
+            if recreated || epoch >= known.epoch || epoch < 0 || !is_there(known.node) {
                 *known = Leader { node: partition.leader, epoch: partition.leader_epoch };
             }
         }
-        false
+        if recreated && named_before { Learned::Recreated } else { Learned::Known }
     }
+}
+
+/// What the metadata told about a topic.
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+enum Learned {
+    Known,
+    /// Nothing yet that could be used.
+    Missing,
+    /// It has another id: its logs begin anew.
+    Recreated,
 }
 
 impl Core {
@@ -185,6 +228,7 @@ impl Core {
                 last_used: now,
                 asked_about: false,
                 largest_batch: usize::MAX,
+                accepted: 0,
             });
         }
         if let Some(topic) = self.metadata.topic_mut(id) {
@@ -201,8 +245,14 @@ impl Core {
 
     /// Asks for metadata when it is time.
     pub(super) fn metadata_turn(&mut self, now: Time) {
+        if self.metadata.rebootstrap_due(self.cfg.rebootstrap) <= now {
+            self.rebootstrap();
+        }
         if self.metadata.due(self.cfg.metadata_max_age) > now || self.closing.is_over() {
             return;
+        }
+        if self.brokers.knows_nodes() {
+            self.metadata.trying_since.get_or_insert(now);
         }
         let Some(conn) = self.any_ready_connection() else {
             if let Some(at) = self.connect_anywhere(now) {
@@ -240,14 +290,15 @@ impl Core {
         self.metadata.asked = None;
         self.metadata.learned_at = now;
         let mut missing = !answer.error.is_none() || answer.brokers.is_empty();
-        if answer.error.class() == ErrorClass::Rebootstrap {
-            tracing::info!("the cluster asks to start again from the bootstrap servers");
-            self.brokers.forget_nodes();
+        if answer.error.class() == ErrorClass::Rebootstrap && self.cfg.rebootstrap.is_some() {
+            self.rebootstrap();
         } else if !missing {
+            self.metadata.trying_since = None;
             self.brokers.forget_nodes();
             for broker in &answer.brokers {
                 if let Some(moved) = self.brokers.name(broker.node_id, &broker.host, broker.port) {
-                    self.close_connection(moved, "the broker has moved", now);
+                    tracing::info!(node = broker.node_id, "the broker has moved");
+                    self.close_quietly(moved);
                 }
             }
         }
@@ -258,12 +309,38 @@ impl Core {
             if !meta.error.is_none() {
                 tracing::warn!(topic = meta.name, error = %meta.error, "topic");
             }
-            missing |= self.metadata.learn(id, meta);
+            match self.metadata.learn(id, meta, |node| self.brokers.find(node).is_some()) {
+                Learned::Known => {}
+                Learned::Missing => missing = true,
+                Learned::Recreated => self.recreated(id),
+            }
             self.topics.update(id, meta.partitions.len() as u32, meta.error.0);
         }
         self.metadata.wanted |= missing;
         self.metadata.failures = if missing { self.metadata.failures.saturating_add(1) } else { 0 };
         let (first, largest) = (self.cfg.retry_backoff, self.cfg.retry_backoff_max);
         self.metadata.not_before = now + delay(first, largest, self.metadata.failures.max(1), &mut self.rng);
+    }
+
+    /// A topic's partitions have new logs, which know nothing of this producer: a new leader would take the second of two
+    /// batches as its first, so the next ones go one at a time until one is acknowledged.
+    fn recreated(&mut self, id: TopicId) {
+        tracing::warn!(topic = self.metadata.name(id), "the topic was deleted and created again");
+        for partition in self.partitions.iter_mut().filter(|partition| partition.topic == id) {
+            partition.proven = false;
+            partition.last_acked_offset = -1;
+        }
+    }
+
+    /// Gives all known brokers up and starts again from the bootstrap servers, whose names are looked up anew (KIP-1102).
+    fn rebootstrap(&mut self) {
+        tracing::warn!("starting again from the bootstrap servers");
+        self.brokers.forget_nodes();
+        self.metadata.forget_leaders();
+        for slot in 0..self.connections.len() {
+            if let Some(conn) = self.connections[slot].as_ref().map(|c| c.id) {
+                self.close_quietly(conn);
+            }
+        }
     }
 }

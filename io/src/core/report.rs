@@ -67,11 +67,21 @@ pub enum FailureKind {
         /// Kafka's error code for the batch.
         code: ErrorCode,
     },
-    /// A single record is larger than the broker accepts (`message.max.bytes` of the broker or topic).
-    #[error("a record of {size} bytes is larger than the broker accepts")]
+    /// A single record is larger than the broker accepts: than `max.message.bytes` of the topic, or `message.max.bytes` of
+    /// the broker where the topic has no limit of its own. The protocol does not say the limit; it lies between the two
+    /// sizes.
+    #[error(
+        "a batch of this one record has {size} bytes, and the limit is below that (max.message.bytes of the topic, \
+         message.max.bytes of the broker); the largest batch that the topic has taken so far has {accepted}{}",
+        text(.message.as_deref())
+    )]
     TooLarge {
         /// Bytes of the batch that holds only this record.
         size: usize,
+        /// Bytes of the largest batch that the topic has accepted from this producer; 0 if none yet.
+        accepted: usize,
+        /// The broker's words, if it sent any.
+        message: Option<Arc<str>>,
     },
     /// The producer was closed before the records could be delivered.
     #[error("the producer was closed")]

@@ -83,7 +83,11 @@ impl Core {
         }
         if !self.closing.is_over() {
             // What is due already waits for a connection, which has a timer of its own.
-            let dues = [self.idempotence.due(), self.metadata.due(self.cfg.metadata_max_age)];
+            let dues = [
+                self.idempotence.due(),
+                self.metadata.due(self.cfg.metadata_max_age),
+                self.metadata.rebootstrap_due(self.cfg.rebootstrap),
+            ];
             until = dues.into_iter().filter(|due| *due > now).fold(until, Time::min);
         }
         until

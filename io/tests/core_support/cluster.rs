@@ -10,7 +10,7 @@ use kafka_protocol::messages::metadata_response::{
     MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
 };
 use kafka_protocol::messages::produce_response::{
-    BatchIndexAndErrorMessage, LeaderIdAndEpoch, PartitionProduceResponse, TopicProduceResponse,
+    BatchIndexAndErrorMessage, LeaderIdAndEpoch, NodeEndpoint, PartitionProduceResponse, TopicProduceResponse,
 };
 use kafka_protocol::messages::{
     ApiVersionsResponse, BrokerId, InitProducerIdResponse, MetadataRequest, MetadataResponse, ProduceRequest,
@@ -45,6 +45,8 @@ pub(crate) enum Act {
     RefuseRecords(i16, Vec<i32>),
     /// Refuses it and names another leader and epoch.
     Hint(i32, i32),
+    /// Refuses it and names the log's first offset.
+    RefuseFrom(i16, i64),
     /// The whole request stays unanswered; nothing is appended.
     Silent,
     /// The whole request stays unanswered, after it was appended.
@@ -89,9 +91,40 @@ pub(crate) struct Cluster {
     pub(crate) requests: usize,
     pub(crate) metadata_requests: usize,
     pub(crate) largest_request: usize,
+    /// The topic's id; zeros for none.
+    pub(crate) topic_id: [u8; 16],
+    pub(crate) metadata_max: i16,
+    /// Errors of whole metadata answers (v13).
+    pub(crate) metadata_errors: VecDeque<i16>,
+    pub(crate) metadata_throttle_ms: i32,
+    /// Nodes that never answer a metadata request.
+    pub(crate) no_metadata_from: Vec<usize>,
+    /// Node, host and port as the metadata names them, in place of `nodes`.
+    pub(crate) brokers: Option<Vec<(i32, String, i32)>>,
+    /// Nodes with ports other than 9092 and up.
+    pub(crate) ports: BTreeMap<u16, usize>,
+    /// Addresses in Produce answers (KIP-951).
+    pub(crate) endpoints: Vec<(i32, String, i32)>,
+    /// Version of each Produce request.
+    pub(crate) produce_versions: Vec<i16>,
+    /// Who asked for metadata: nodes.
+    pub(crate) metadata_from: Vec<usize>,
 }
 
 impl Cluster {
+    /// The node that listens on a port.
+    pub(crate) fn node_at(&self, port: u16) -> usize {
+        self.ports.get(&port).copied().unwrap_or_else(|| usize::from(port) - 9092)
+    }
+
+    /// The topic is deleted, and created again under another id.
+    pub(crate) fn recreate(&mut self, id: [u8; 16]) {
+        self.topic_id = id;
+        for partition in &mut self.partitions {
+            *partition = Partition::default();
+        }
+    }
+
     pub(crate) fn new(partitions: i32) -> Self {
         Self {
             partitions: (0..partitions).map(|_| Partition::default()).collect(),
@@ -108,6 +141,16 @@ impl Cluster {
             requests: 0,
             metadata_requests: 0,
             largest_request: 0,
+            topic_id: [0; 16],
+            metadata_max: 12,
+            metadata_errors: VecDeque::new(),
+            metadata_throttle_ms: 0,
+            no_metadata_from: Vec::new(),
+            brokers: None,
+            ports: BTreeMap::new(),
+            endpoints: Vec::new(),
+            produce_versions: Vec::new(),
+            metadata_from: Vec::new(),
         }
     }
 
@@ -131,6 +174,10 @@ impl Cluster {
                 18 => self.api_versions(version, &mut body),
                 3 => {
                     let request = MetadataRequest::decode(&mut frame, version).expect("metadata");
+                    self.metadata_from.push(node);
+                    if self.no_metadata_from.contains(&node) {
+                        continue;
+                    }
                     self.metadata(&request, version, &mut body);
                 }
                 22 => self.init_producer_id(version, &mut body),
@@ -152,7 +199,7 @@ impl Cluster {
     }
 
     fn api_versions(&mut self, version: i16, body: &mut BytesMut) {
-        let keys = [(0, 3, self.produce_max), (3, 0, 12), (18, 0, 3), (22, 0, 4)]
+        let keys = [(0, 3, self.produce_max), (3, 0, self.metadata_max), (18, 0, 3), (22, 0, 4)]
             .map(|(key, min, max)| ApiVersion::default().with_api_key(key).with_min_version(min).with_max_version(max));
         let response = ApiVersionsResponse::default().with_api_keys(keys.to_vec());
         if version > 3 {
@@ -164,11 +211,12 @@ impl Cluster {
 
     fn metadata(&mut self, request: &MetadataRequest, version: i16, body: &mut BytesMut) {
         self.metadata_requests += 1;
-        let brokers = (0..self.nodes as i32).map(|node| {
+        let all = || (0..self.nodes as i32).map(|node| (node, format!("node{node}"), 9092 + node)).collect();
+        let brokers = self.brokers.clone().unwrap_or_else(all).into_iter().map(|(node, host, port)| {
             MetadataResponseBroker::default()
                 .with_node_id(BrokerId(node))
-                .with_host(StrBytes::from_string(format!("node{node}")))
-                .with_port(9092 + node)
+                .with_host(StrBytes::from_string(host))
+                .with_port(port)
         });
         let topics = request.topics.iter().flatten().map(|topic| {
             let partitions = self.partitions.iter().enumerate().map(|(index, p)| {
@@ -180,9 +228,13 @@ impl Cluster {
             MetadataResponseTopic::default()
                 .with_error_code(self.topic_error)
                 .with_name(topic.name.clone())
+                .with_topic_id(uuid::Uuid::from_bytes(self.topic_id))
                 .with_partitions(if self.topic_error == 0 { partitions.collect() } else { Vec::new() })
         });
         let response = MetadataResponse::default().with_brokers(brokers.collect()).with_topics(topics.collect());
+        let throttle = if version >= 3 { self.metadata_throttle_ms } else { 0 };
+        let error = if version >= 13 { self.metadata_errors.pop_front().unwrap_or(0) } else { 0 };
+        let response = response.with_throttle_time_ms(throttle).with_error_code(error);
         response.encode(body, version).expect("encodes");
     }
 
@@ -209,6 +261,7 @@ impl Cluster {
     ) -> Option<bool> {
         let number = self.requests;
         self.requests += 1;
+        self.produce_versions.push(version);
         let (mut answer, mut open) = (request.acks != 0, true);
         let mut garbage = None;
         let mut topics = Vec::new();
@@ -217,7 +270,8 @@ impl Cluster {
             for data in &topic.partition_data {
                 let bytes = data.records.clone().expect("records");
                 let seen = see(node, conn, number, data.index, bytes);
-                let act = (self.act)(&seen);
+                let known = version < 13 || *topic.topic_id.as_bytes() == self.topic_id;
+                let act = if known { (self.act)(&seen) } else { Act::Refuse(100) };
                 let mut response = PartitionProduceResponse::default().with_index(data.index).with_base_offset(-1);
                 let append = |cluster: &mut Self| cluster.append(node, &seen);
                 match act {
@@ -243,6 +297,9 @@ impl Cluster {
                             LeaderIdAndEpoch::default().with_leader_id(BrokerId(leader)).with_leader_epoch(epoch);
                         response = response.with_error_code(6).with_current_leader(hint);
                     }
+                    Act::RefuseFrom(code, first) => {
+                        response = response.with_error_code(code).with_log_start_offset(first);
+                    }
                     Act::Silent => answer = false,
                     Act::AppendSilent => {
                         append(self);
@@ -259,7 +316,8 @@ impl Cluster {
                 partitions.push(response);
             }
             let name: TopicName = topic.name.clone();
-            topics.push(TopicProduceResponse::default().with_name(name).with_partition_responses(partitions));
+            let response = TopicProduceResponse::default().with_topic_id(topic.topic_id).with_name(name);
+            topics.push(response.with_partition_responses(partitions));
         }
         if !open {
             return Some(false);
@@ -272,7 +330,12 @@ impl Cluster {
             body.extend_from_slice(&garbage);
             return Some(true);
         }
+        let endpoints = self.endpoints.iter().filter(|_| version >= 10).map(|(node, host, port)| {
+            let host = StrBytes::from_string(host.clone());
+            NodeEndpoint::default().with_node_id(BrokerId(*node)).with_host(host).with_port(*port)
+        });
         let response = ProduceResponse::default().with_responses(topics).with_throttle_time_ms(self.throttle_ms);
+        let response = response.with_node_endpoints(endpoints.collect());
         response.encode(body, version).expect("encodes");
         Some(true)
     }

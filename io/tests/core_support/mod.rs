@@ -3,12 +3,13 @@
 
 mod cluster;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-pub(crate) use cluster::{Act, Cluster};
+#[allow(unused_imports)] // each test binary uses its own part
+pub(crate) use cluster::{Act, Cluster, Partition};
 use forebay_engine::{Engine, EngineConfig, Lane, LaneId, ProducerEnd, Ring};
 use forebay_io::core::{Command, ConnId, Core, CoreConfig, Flushed, Report, Request, Wake};
 use forebay_io::time::Time;
@@ -51,10 +52,16 @@ pub(crate) struct World {
     pub(crate) stalled: bool,
     /// Nobody answers a connection attempt.
     pub(crate) unreachable: bool,
+    /// Nodes to which connections are opened, and that then read nothing.
+    pub(crate) deaf: BTreeSet<usize>,
+    /// Nodes that refuse connections.
+    pub(crate) refusing: BTreeSet<usize>,
     /// `Close` commands are kept back.
     pub(crate) hold_closes: bool,
     pub(crate) held_closes: Vec<ConnId>,
     pub(crate) connects: Vec<(String, u16, u32)>,
+    /// When each of them was wanted.
+    pub(crate) connected_at: Vec<Time>,
     rings: Arc<Rings>,
     sent: BTreeMap<LaneId, u64>,
     /// A socket took bytes in the last step, and may take more.
@@ -93,9 +100,12 @@ impl World {
             read_limit: usize::MAX,
             stalled: false,
             unreachable: false,
+            deaf: BTreeSet::new(),
+            refusing: BTreeSet::new(),
             hold_closes: false,
             held_closes: Vec::new(),
             connects: Vec::new(),
+            connected_at: Vec::new(),
             rings,
             sent: BTreeMap::new(),
             written: false,
@@ -109,10 +119,16 @@ impl World {
     /// Commits a record whose value begins with `id` and has `size` bytes. False: no memory.
     #[allow(clippy::unused_self)] // reads as what it is: the world sends
     pub(crate) fn send(&self, lane: &mut Lane, id: u64, size: usize) -> bool {
+        self.send_in(lane, 8192, id, size)
+    }
+
+    /// As `send`, with a record of this window of timestamps.
+    #[allow(clippy::unused_self)]
+    pub(crate) fn send_in(&self, lane: &mut Lane, window: i64, id: u64, size: usize) -> bool {
         let mut value = vec![0_u8; size.max(8)];
         value[..8].copy_from_slice(&id.to_be_bytes());
         let shape = Shape::measure(5, None, Some(value.len()), &[]).expect("not too large");
-        lane.set_window(8192);
+        lane.set_window(window);
         let Ok(mut claim) = lane.claim(shape.total_len, HEAD_MAX.min(shape.total_len)) else { return false };
         encode_to(&shape, 5, None, Some(&value), &[], &mut |bytes: &[u8]| claim.put(bytes));
         claim.commit().expect("open");
@@ -127,9 +143,12 @@ impl World {
             match command {
                 Command::Connect { conn, host, port, attempt } => {
                     self.connects.push((host.to_string(), port, attempt));
-                    let node = usize::from(port) - 9092;
+                    self.connected_at.push(self.now);
+                    let node = self.cluster.node_at(port);
                     self.links.insert(conn, Link { node, inbox: Vec::new() });
-                    if !self.unreachable {
+                    if self.refusing.contains(&node) {
+                        self.finish_close(conn);
+                    } else if !self.unreachable {
                         self.core.connected(conn, self.now);
                     }
                 }
@@ -150,6 +169,9 @@ impl World {
     }
 
     fn serve(&mut self, conn: ConnId) {
+        if self.links.get(&conn).is_none_or(|link| self.deaf.contains(&link.node)) {
+            return;
+        }
         if !self.stalled {
             let mut bytes = Vec::new();
             let limit = self.write_limit;
@@ -241,6 +263,13 @@ impl World {
 
     pub(crate) fn records_delivered(&self) -> u64 {
         self.reports.iter().filter(|r| r.result.is_ok()).map(|r| u64::from(r.count)).sum()
+    }
+
+    /// Ports of the nodes to which connections are open.
+    pub(crate) fn linked_nodes(&self) -> Vec<usize> {
+        let mut nodes: Vec<_> = self.links.values().map(|link| link.node).collect();
+        nodes.sort_unstable();
+        nodes
     }
 
     pub(crate) fn open_links(&self) -> Vec<ConnId> {
