@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 #[allow(unused_imports)] // each test binary uses its own part
-pub(crate) use cluster::{Act, Cluster, Partition};
+pub(crate) use cluster::{Act, Cluster, Partition, Seen};
 use forebay_engine::{Engine, EngineConfig, Lane, LaneId, ProducerEnd, Ring};
 use forebay_io::core::{Command, ConnId, Core, CoreConfig, Flushed, Report, Request, Wake};
 use forebay_io::time::Time;
