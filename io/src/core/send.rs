@@ -21,6 +21,8 @@ const PARTITION_OVERHEAD: usize = 48;
 /// What a partition gives for a request.
 enum Next {
     Batch(BatchId),
+    /// It would have given more, had the request had room.
+    Short(BatchId),
     /// It has something, which does not fit any more.
     NoRoom,
     Nothing,
@@ -73,16 +75,19 @@ impl Core {
             chosen.push(id);
         }
         let mut served = 0;
+        let mut unfinished = None;
         for number in ready.iter() {
             // The partition of a batch carried over is in the list a second time if it has more: not in this request.
             if carry.is_some_and(|id| self.batches.get(id).partition == *number) {
                 break;
             }
             let room = self.cfg.max_request_size.saturating_sub(size);
-            match self.next_batch(*number, room, chosen.is_empty(), now) {
+            let next = self.next_batch(*number, room, chosen.is_empty(), now);
+            let short = matches!(next, Next::Short(_));
+            match next {
                 Next::Nothing => {}
                 Next::NoRoom => break,
-                Next::Batch(id) => {
+                Next::Batch(id) | Next::Short(id) => {
                     let more = self.size_in_request(id);
                     if !chosen.is_empty() && size + more > self.cfg.max_request_size {
                         left_over = Some(id);
@@ -91,6 +96,12 @@ impl Core {
                     }
                     size += more;
                     chosen.push(id);
+                    if short {
+                        // Its turn is not over: else the same partition would get the scraps of every request.
+                        unfinished = Some(*number);
+                        served += 1;
+                        break;
+                    }
                     self.brokers.get_mut(broker).cursor = *number;
                 }
             }
@@ -106,6 +117,9 @@ impl Core {
         again.extend(ready.drain(..served));
         let carried = left_over.map(|id| self.batches.get(id).partition);
         again.retain(|number| Some(*number) != carried && self.still_due(*number, now));
+        if unfinished.is_some() && again.last().copied() == unfinished {
+            ready.splice(..0, again.pop());
+        }
         ready.append(&mut again);
         self.scratch.again = again;
         left_over
@@ -137,7 +151,11 @@ impl Core {
         if !first && room < pending.min(self.cfg.batch_size).min(most) {
             return Next::NoRoom;
         }
-        self.cut(number, room.min(most), now).map_or(Next::Nothing, Next::Batch)
+        match self.cut(number, room.min(most), now) {
+            None => Next::Nothing,
+            Some(id) if !first && room < most && self.batches.get(id).records_len < pending => Next::Short(id),
+            Some(id) => Next::Batch(id),
+        }
     }
 
     /// A batch that found no request after all is the first to go next time.
