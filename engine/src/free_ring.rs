@@ -115,6 +115,15 @@ impl FreeRing {
         }
     }
 
+    /// Visits every segment that was free at one moment. Only the I/O side calls this: while it does not put, a place cannot
+    /// be overwritten.
+    pub(crate) fn each(&self, mut visit: impl FnMut(u32)) {
+        let head = self.head.load(FREE_HEAD_SEE);
+        for position in head..self.tail.load(Relaxed) {
+            visit(self.place(position).load(Relaxed));
+        }
+    }
+
     /// How many are free; a snapshot.
     pub(crate) fn len(&self) -> usize {
         let head = self.head.load(FREE_HEAD_SEE);

@@ -1,5 +1,6 @@
 //! The single consumer of all lanes: sees what was published, takes it, and gives the memory back.
 
+use crate::account::Book;
 use crate::doorbell::Sleep;
 use crate::engine::Shared;
 use crate::lane::{ACTIVE, CLOSED, DEAD, DEAD_FINAL, GONE, LaneShared, RETIRED, RETIRING};
@@ -25,23 +26,24 @@ impl LaneId {
 
 /// The I/O thread's end of an engine. One exists per engine; dropping it closes the engine.
 pub struct IoSide {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
     /// By lane number. A lane appears when it is first collected.
-    lanes: Vec<Option<Reader>>,
-    memory: Memory,
+    pub(crate) lanes: Vec<Option<Reader>>,
+    pub(crate) memory: Memory,
+    pub(crate) book: Book,
     closed: bool,
     finished: bool,
 }
 
 /// The I/O side's view of one lane.
-struct Reader {
-    shared: Arc<LaneShared>,
+pub(crate) struct Reader {
+    pub(crate) shared: Arc<LaneShared>,
     /// Segment of the first untaken byte, or NIL: the next one is `shared.first()`.
-    segment: u32,
+    pub(crate) segment: u32,
     /// Everything before was taken.
-    position: Position,
+    pub(crate) position: Position,
     /// Last observed; may be stale, never ahead.
-    committed: Position,
+    pub(crate) committed: Position,
     /// Handed out by `collect_ready` and not retired since.
     active: bool,
     /// Came to life before the close and was not collected by then: in the ready list, or about to be. Not gone until it
@@ -51,7 +53,8 @@ struct Reader {
 
 impl IoSide {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        IoSide { memory: Memory::new(&shared), shared, lanes: Vec::new(), closed: false, finished: false }
+        let memory = Memory::new(&shared);
+        IoSide { memory, shared, lanes: Vec::new(), book: Book::default(), closed: false, finished: false }
     }
 
     fn reader(&mut self, index: u32) -> &mut Reader {

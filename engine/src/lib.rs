@@ -40,6 +40,7 @@
 //! | D1 | `Doorbell::asleep`: fence | `ring_if`: fence | work made before the look at the sleeper's word |
 #![deny(clippy::undocumented_unsafe_blocks)]
 
+mod account;
 mod doorbell;
 mod engine;
 mod error;
@@ -57,6 +58,7 @@ mod segments;
 mod slab;
 mod sync;
 
+pub use account::Account;
 pub use doorbell::Sleep;
 pub use engine::{Engine, Grant, ProducerEnd};
 pub use error::{ClaimError, SlabError};

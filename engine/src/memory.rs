@@ -195,4 +195,19 @@ impl Memory {
     pub(crate) fn held(&self) -> usize {
         self.held
     }
+
+    /// Who holds this segment: runs not released, and a lane's reader.
+    pub(crate) fn holds(&self, segment: u32) -> u32 {
+        self.holds[segment as usize]
+    }
+
+    /// Visits what is freed and not settled yet.
+    pub(crate) fn each_freed(&self, visit: impl FnMut(u32)) {
+        self.freed.iter().copied().for_each(visit);
+    }
+
+    /// Visits what is set aside for the oldest waiter.
+    pub(crate) fn each_set_aside(&self, visit: impl FnMut(u32)) {
+        self.gathered.iter().copied().for_each(visit);
+    }
 }

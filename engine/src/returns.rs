@@ -56,6 +56,15 @@ impl Returns {
         }
     }
 
+    /// Visits everything that was returned; it stays. Only the I/O side calls this: nobody else takes from here.
+    pub(crate) fn each(&self, table: &SegmentTable, mut visit: impl FnMut(u32)) {
+        let mut segment = self.head.load(RETURN_TAKE); // P6
+        while segment != NIL {
+            visit(segment);
+            segment = table.next(segment);
+        }
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.head.load(Relaxed) == NIL
     }

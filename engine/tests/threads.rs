@@ -113,6 +113,9 @@ fn four_senders_share_a_small_slab_and_nothing_is_lost_or_torn() {
                     }
                 }
                 io.settle();
+                // Senders run on: no segment has two owners, and what is found nowhere is theirs.
+                let account = io.account();
+                assert_eq!((account.total(), account.runs), (io.total_segments(), in_flight.len()), "{account:?}");
                 if last && active.is_empty() && in_flight.is_empty() {
                     io.collect_ready(&mut active);
                     if active.is_empty() {
@@ -123,6 +126,7 @@ fn four_senders_share_a_small_slab_and_nothing_is_lost_or_torn() {
             io.settle();
             assert_eq!(io.free_segments(), io.total_segments(), "all memory is back");
             assert_eq!(io.held_segments(), 0);
+            assert_eq!(io.account().free, io.total_segments(), "no sender has any either");
             streams
         });
         for sender in senders {

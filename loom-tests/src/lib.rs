@@ -231,4 +231,6 @@ pub fn assert_at_rest(turns: &mut Turns, io: &mut IoSide) {
     assert!(turns.active.is_empty(), "an idle lane is retired");
     assert_eq!(io.held_segments(), 0, "nothing is in flight");
     assert_eq!(io.free_segments(), io.total_segments(), "every segment is back");
+    // Walked one by one: none is there twice, and none is with a sender.
+    assert_eq!(io.account().free, io.total_segments(), "every segment is free once");
 }

@@ -23,6 +23,7 @@
 //! - A partition with a batch to send again has nothing else in flight: order is kept, and its neighbours go on.
 
 mod answer;
+mod audit;
 mod backoff;
 mod batch;
 mod brokers;
@@ -111,6 +112,8 @@ pub struct Core {
     next_deadline: Time,
     /// When lanes are looked at for old bytes.
     next_sweep: Time,
+    /// Debug builds: segments that may be audited; see `audit`.
+    audit_credit: usize,
     scratch: Scratch,
 }
 
@@ -156,6 +159,7 @@ impl Core {
             listening: false,
             next_deadline: Time::MAX,
             next_sweep: Time::MAX,
+            audit_credit: 0,
             scratch: Scratch::default(),
         }
     }

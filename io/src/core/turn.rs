@@ -43,6 +43,9 @@ impl Core {
         self.last_turn = now;
         self.slept_deep = false;
         self.stirred = false;
+        if cfg!(debug_assertions) {
+            self.audit();
+        }
     }
 
     /// Takes in lanes that have come to life.

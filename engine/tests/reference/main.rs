@@ -1,0 +1,26 @@
+//! Random lists of operations, shrunk where they fail, on the engine and on plain queues of bytes beside it. After every
+//! operation the bytes, their order, every count and the account of all segments must be what the queues say.
+//!
+//! `PROPTEST_CASES=n` runs n lists (256 without it).
+#![cfg(not(any(loom, shuttle)))]
+
+mod operations;
+mod world;
+
+use proptest::prelude::*;
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_engine_does_what_queues_of_bytes_do(
+        segments in 1_usize..=24,
+        list in prop::collection::vec(operations::operation(), 1..150),
+    ) {
+        let mut world = world::World::new(segments);
+        for operation in &list {
+            world.apply(operation);
+        }
+        world.wind_up();
+    }
+}
