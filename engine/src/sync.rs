@@ -1,6 +1,7 @@
-//! The one door to atomics, locks and parking: the standard library's, or loom's under `cfg(loom)`.
+//! The one door to atomics, locks and parking: the standard library's, loom's under `cfg(loom)`, or shuttle's under
+//! `cfg(shuttle)`.
 
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 mod imp {
     pub(crate) type AtomicU32 = std::sync::atomic::AtomicU32;
     pub(crate) type AtomicU64 = std::sync::atomic::AtomicU64;
@@ -37,6 +38,7 @@ mod imp {
 mod imp {
     pub(crate) type Mutex<T> = loom::sync::Mutex<T>;
     pub(crate) type MutexGuard<'a, T> = loom::sync::MutexGuard<'a, T>;
+    pub(crate) type Condvar = loom::sync::Condvar;
     pub(crate) type Arc<T> = loom::sync::Arc<T>;
     pub(crate) use loom::hint::spin_loop;
     pub(crate) use loom::sync::atomic::fence;
@@ -125,19 +127,45 @@ mod imp {
             fence(Ordering::SeqCst);
         }
     }
+}
 
-    /// A parker on loom's own primitives. `park_timeout` never times out in loom: a deadline is an event of the model.
-    pub(crate) struct Parker(Arc<(Mutex<bool>, loom::sync::Condvar)>);
+/// Every access is a point where shuttle may switch threads, and all of them are sequentially consistent: what is looked for
+/// here is wrong steps, not wrong orderings, which are loom's.
+#[cfg(all(shuttle, not(loom)))]
+mod imp {
+    pub(crate) type AtomicU32 = shuttle::sync::atomic::AtomicU32;
+    pub(crate) type AtomicU64 = shuttle::sync::atomic::AtomicU64;
+    pub(crate) type AtomicI64 = shuttle::sync::atomic::AtomicI64;
+    pub(crate) type AtomicBool = shuttle::sync::atomic::AtomicBool;
+    pub(crate) type Mutex<T> = shuttle::sync::Mutex<T>;
+    pub(crate) type MutexGuard<'a, T> = shuttle::sync::MutexGuard<'a, T>;
+    pub(crate) type Condvar = shuttle::sync::Condvar;
+    pub(crate) type Arc<T> = shuttle::sync::Arc<T>;
+    pub(crate) use shuttle::hint::spin_loop;
+    pub(crate) use shuttle::sync::atomic::fence;
+
+    /// Nothing to order: see above.
+    pub(crate) fn light_barrier() {}
+
+    pub(crate) fn heavy_barrier() {}
+}
+
+/// A parker on the model's own primitives. It never times out: a deadline is an event of the model.
+#[cfg(any(loom, shuttle))]
+mod parking {
+    use super::imp::{Arc, Condvar, Mutex};
+
+    pub(crate) struct Parker(Arc<(Mutex<bool>, Condvar)>);
 
     #[derive(Clone)]
-    pub(crate) struct Unparker(Arc<(Mutex<bool>, loom::sync::Condvar)>);
+    pub(crate) struct Unparker(Arc<(Mutex<bool>, Condvar)>);
 
     impl Parker {
         pub(crate) fn new() -> Self {
-            Parker(Arc::new((Mutex::new(false), loom::sync::Condvar::new())))
+            Parker(Arc::new((Mutex::new(false), Condvar::new())))
         }
 
-        pub(crate) fn new_unparker(&self) -> Unparker {
+        pub(crate) fn unparker(&self) -> Unparker {
             Unparker(self.0.clone())
         }
     }
@@ -160,14 +188,13 @@ mod imp {
 }
 
 pub(crate) use imp::*;
+#[cfg(any(loom, shuttle))]
+pub(crate) use parking::*;
 
 /// A parker and a handle that wakes it.
 pub(crate) fn parker() -> (Parker, Unparker) {
     let parker = Parker::new();
-    #[cfg(not(loom))]
     let unparker = parker.unparker().clone();
-    #[cfg(loom)]
-    let unparker = parker.new_unparker();
     (parker, unparker)
 }
 

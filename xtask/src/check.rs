@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, ExitStatus};
 
 use crate::report::{Report, Step};
-use crate::{kafka, loom, msrv, run, suites};
+use crate::{kafka, loom, memcheck, msrv, run, shuttle, suites};
 
-const WORKSPACE_TESTS: [&str; 5] = ["test", "--workspace", "--exclude", "forebay-loom-tests", "--no-fail-fast"];
+const WORKSPACE_TESTS: [&str; 7] =
+    ["test", "--workspace", "--exclude", "forebay-loom-tests", "--exclude", "forebay-shuttle-tests", "--no-fail-fast"];
 
 /// Suites that are all `#[ignore]`d because a step of their own runs them.
 const RUN_ELSEWHERE: [&str; 1] = ["tests/real_kafka/main.rs"];
@@ -16,15 +17,17 @@ const RUN_ELSEWHERE: [&str; 1] = ["tests/real_kafka/main.rs"];
 type Work = fn() -> Step;
 
 /// In the order in which they fail soonest.
-const STEPS: [(&str, Work); 10] = [
+const STEPS: [(&str, Work); 12] = [
     ("fmt", fmt),
     ("msrv", || Step::timed("msrv", |step| step.check(msrv::check()))),
     ("clippy", clippy),
-    // The models have a step of their own: without `--cfg loom` their files hold no test.
+    // The models have steps of their own: without `--cfg loom` or `--cfg shuttle` their files hold no test.
     ("tests", || Step::timed("tests", |step| tests(step, run::cargo(&WORKSPACE_TESTS)))),
     ("examples", examples),
     ("benches", benches),
     ("docs", docs),
+    ("memcheck", memcheck::step),
+    ("shuttle", shuttle::step),
     ("loom", || loom::step(None)),
     ("kafka", || kafka::step(None)),
     ("fuzz", fuzz),
@@ -72,12 +75,28 @@ fn clippy() -> Step {
 
 /// Runs a `cargo test` and counts what it did, suite by suite.
 pub(crate) fn tests(step: &mut Step, command: Command) {
-    let (status, lines) = match run::heard(command) {
-        Ok(done) => done,
-        Err(why) => return step.fail(why),
-    };
+    match run::heard(command) {
+        Ok((status, lines)) => judge(step, status, &lines),
+        Err(why) => step.fail(why),
+    }
+}
+
+/// Runs one test program by itself, in whatever wraps it.
+pub(crate) fn program(step: &mut Step, name: &str, command: Command) {
+    match run::heard(command) {
+        Ok((status, lines)) => {
+            // What cargo says before it runs one.
+            let mut named = vec![format!("     Running tests/{name} (deps/{name})")];
+            named.extend(lines);
+            judge(step, status, &named);
+        }
+        Err(why) => step.fail(why),
+    }
+}
+
+fn judge(step: &mut Step, status: ExitStatus, lines: &[String]) {
     let before = step.failed;
-    let suites = suites::parse(&lines);
+    let suites = suites::parse(lines);
     for suite in &suites {
         step.passed += suite.passed;
         let elsewhere = RUN_ELSEWHERE.contains(&suite.name.as_str()) && suite.passed == 0;
@@ -94,7 +113,7 @@ pub(crate) fn tests(step: &mut Step, command: Command) {
         }
     }
     if !status.success() && step.failed == before {
-        step.fail(format!("cargo test: {status}"));
+        step.fail(format!("{}: {status}", suites.last().map_or("cargo test", |suite| &suite.name)));
     }
 }
 

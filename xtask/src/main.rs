@@ -5,10 +5,12 @@
 mod check;
 mod kafka;
 mod loom;
+mod memcheck;
 mod msrv;
 mod mutants;
 mod report;
 mod run;
+mod shuttle;
 mod suites;
 
 use std::env;
@@ -21,9 +23,11 @@ cargo xtask COMMAND
 
   test [--require-all] [--only STEP,…]
                     everything: format, lints, MSRV, units, integration, docs, benches as tests,
-                    loom models, real Kafka, fuzz corpora; a table of what ran at the end.
+                    valgrind, shuttle, loom models, real Kafka, fuzz corpora; a table of what ran at the end.
                     --require-all makes anything that had to be skipped a failure.
   loom [FILTER]     the loom models whose name contains FILTER, each with its interleavings and time
+  shuttle           the whole engine under randomised schedules; FOREBAY_SEED=n replays, FOREBAY_SCHEDULES=n says how many
+  memcheck          the engine's tests under valgrind
   kafka [FILTER]    the tests against a real Kafka (needs a JDK 17 or later, Maven and kcat)
   mutants [FILTER]  every mutant of loom-tests/mutants.txt must be killed by the model named for it;
                     a run without FILTER writes the table into loom-tests/README.md
@@ -40,6 +44,8 @@ fn main() -> ExitCode {
         ["test", options @ ..] => check::everything(options),
         ["loom"] => Ok(single(loom::step(None))),
         ["loom", filter] => Ok(single(loom::step(Some(filter)))),
+        ["shuttle"] => Ok(single(shuttle::step())),
+        ["memcheck"] => Ok(single(memcheck::step())),
         ["kafka"] => Ok(single(kafka::step(None))),
         ["kafka", filter] => Ok(single(kafka::step(Some(filter)))),
         ["mutants"] => mutants::run(None),

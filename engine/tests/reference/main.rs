@@ -4,7 +4,9 @@
 //! `PROPTEST_CASES=n` runs n lists (256 without it).
 #![cfg(not(any(loom, shuttle)))]
 
+mod drain;
 mod operations;
+mod rest;
 mod world;
 
 use proptest::prelude::*;
