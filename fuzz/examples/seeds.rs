@@ -23,6 +23,8 @@ fn main() -> io::Result<()> {
     init_producer_id()?;
     frames()?;
     records()?;
+    batches()?;
+    connections()?;
     engine()?;
     properties()
 }
@@ -207,6 +209,93 @@ fn records() -> io::Result<()> {
     seed("record_walk", "encode_far_timestamp", far)
 }
 
+/// The order is that of `batches::round_trip`; records are as in `encode_plain`.
+fn batches() -> io::Result<()> {
+    let batch = |version: u8, segment: u8, max_records: u8, max_bytes: u16, base: i64, records: &[u8]| {
+        let mut bytes = vec![version - 3, segment, max_records - 1];
+        bytes.extend_from_slice(&max_bytes.to_le_bytes());
+        bytes.extend_from_slice(&base.to_le_bytes());
+        bytes.extend_from_slice(&4711i64.to_le_bytes());
+        bytes.extend_from_slice(&[3, 0, 0xff, 0x7f, 0xfe, 0xff]); // the epoch, and a sequence that is about to wrap
+        bytes.extend_from_slice(records);
+        bytes
+    };
+    let plain = [&[12, 5, 1, b'k', 3][..], b"abc"].concat();
+    let wide = [&[9, 1, 2, 180][..], &[b'v'; 180]].concat();
+    let headers =
+        [&[0x9d, 0x34, 0x12, 2][..], b"id", &[4], b"wide", &[2], b"h1", &[1], b"x", &[2], b"h2", &[0]].concat();
+    let nulls = [0, 0, 1, 9];
+    let far = [&[0x0b][..], &i64::MIN.to_le_bytes(), &[3], b"far"].concat();
+    let now = 1_700_000_000_000;
+    for version in [3, 8, 9, 12, 13] {
+        seed("record_batch", &format!("plain_v{version}"), batch(version, 4, 100, 9999, now, &plain.repeat(3)))?;
+    }
+    let mixed = [&wide[..], &plain, &wide, &headers, &nulls, &wide].concat();
+    seed("record_batch", "straddling", batch(9, 0, 100, 9999, now, &mixed))?;
+    seed("record_batch", "cut_by_count", batch(3, 1, 2, 9999, now, &mixed))?;
+    seed("record_batch", "cut_by_bytes", batch(12, 2, 100, 90, now, &mixed))?;
+    seed("record_batch", "far_timestamps", batch(13, 1, 100, 9999, 5, &[&far[..], &plain, &far].concat()))?;
+    seed("record_batch", "no_records", batch(7, 1, 1, 1, -1, &[]))
+}
+
+/// Operations are `which << 4 | kind`; the kinds are those of `machine::step`.
+fn connections() -> io::Result<()> {
+    // acks, batch.max.bytes, in flight, linger, batch.size, max.request.size, segments
+    const ALL: [u8; 7] = [0, 20, 4, 5, 10, 3, 3];
+    const LEADER: [u8; 7] = [2, 20, 0, 0, 10, 0, 1];
+    const NONE: [u8; 7] = [3, 20, 2, 5, 10, 3, 3];
+    const SILENT: [u8; 7] = [0x20, 20, 4, 5, 10, 3, 3];
+    const REFUSED: [u8; 7] = [0x38, 20, 4, 5, 10, 3, 3];
+    const FEW_RETRIES: [u8; 7] = [0xc6, 20, 4, 0, 0, 3, 3];
+    /// Records, then everything until they are answered.
+    const GREETED: [u8; 9] = [0x00, 30, 0x11, 9, 5, 3, 5, 3, 5];
+    let script = |name: &str, settings: [u8; 7], operations: &[u8]| {
+        seed("connections", name, [&settings[..], operations].concat())
+    };
+    let more = [0x00, 90, 0x11, 31, 0x21, 20, 3, 5];
+    let written = [0x21, 12, 0x11, 12, 3, 2, 0xc7, 0xff];
+    script("delivered", ALL, &[&GREETED[..], &more, &more].concat())?;
+    script("leader_alone", LEADER, &[&GREETED[..], &more, &more].concat())?;
+    script("no_answers", NONE, &[&GREETED[..], &more, &more].concat())?;
+    script("silent_at_the_end", SILENT, &[&GREETED[..], &more, &[0x11, 31, 2]].concat())?;
+    script("refused_at_the_end", REFUSED, &[&GREETED[..], &more, &[12, 0x11, 31, 2]].concat())?;
+    script("never_reached", REFUSED, &[0x11, 31, 2, 0xa6, 3, 0xa6, 3, 0xf6, 3, 3])?;
+    script(
+        "short_writes",
+        ALL,
+        &[&GREETED[..], &[1, 31, 3, 2, 7, 1, 7, 3, 7, 60, 7, 1, 7, 255, 8, 0, 9, 1, 9, 3, 9, 255]].concat(),
+    )?;
+    script("refused_batches", ALL, &[&GREETED[..], &written, &[8, 3, 3, 0, 9, 0xc9, 255, 3, 5, 3, 5]].concat())?;
+    script("leader_moved", ALL, &[&GREETED[..], &written, &[8, 2, 3, 3, 0xc9, 255, 3, 5, 3, 5]].concat())?;
+    script("records_refused", ALL, &[&GREETED[..], &written, &[8, 2, 19, 0x28, 0xc9, 255, 3, 5]].concat())?;
+    script("too_large", FEW_RETRIES, &[&GREETED[..], &written, &[8, 2, 8, 0, 0xc9, 255, 3, 5]].concat())?;
+    script("throttled", ALL, &[&GREETED[..], &written, &[8, 2, 0, 90, 0xc9, 255, 0x11, 9, 3, 5, 3, 5]].concat())?;
+    script("reset_with_requests", ALL, &[&GREETED[..], &written, &[12, 3, 5, 3, 5]].concat())?;
+    script("reset_after_append", ALL, &[&GREETED[..], &written, &[8, 0, 12, 3, 5, 3, 5]].concat())?;
+    script("half_an_answer", ALL, &[&GREETED[..], &written, &[8, 0, 9, 6, 12, 3, 5]].concat())?;
+    script(
+        "garbage",
+        ALL,
+        &[&GREETED[..], &written, &[11, 8, 0, 0, 0, 1, 0xff, 0xff, 0xff, 0xff, 0xc9, 255, 2, 6, 3, 5]].concat(),
+    )?;
+    script(
+        "hostile_size",
+        ALL,
+        &[&GREETED[..], &written, &[10, 1, 0, 0, 4, 0x7f, 0xff, 0xff, 0xff, 0xc9, 255, 2, 6, 3]].concat(),
+    )?;
+    script("wrong_order", ALL, &[&GREETED[..], &written, &written, &[13, 8, 0, 8, 0, 0xc9, 255, 2, 6, 3, 5]].concat())?;
+    script("flushed", ALL, &[&GREETED[..], &[0x11, 5, 14, 5, 14, 3, 5]].concat())?;
+    script("lanes_dropped", ALL, &[&GREETED[..], &[0x1e, 0, 0x1e, 1, 3, 5, 3, 0x11, 4, 0, 9, 3, 5]].concat())?;
+    script("memory_wanted", LEADER, &[&GREETED[..], &[1, 31, 0x2e, 39, 3, 5, 3, 5]].concat())?;
+    script(
+        "old_broker",
+        ALL,
+        &[0, 30, 2, 6, 2, 7, 255, 8, 2, 3, 60, 0xc9, 255, 3, 7, 255, 8, 2, 0, 9, 0xc9, 255, 5, 3, 5, 3],
+    )?;
+    script("asleep_for_long", ALL, &[&GREETED[..], &[0x34, 30, 2, 6, 3, 0x11, 9, 5, 3, 5]].concat())?;
+    script("closed_early", ALL, &[&GREETED[..], &[0x11, 20, 2, 0xff, 2, 2, 7, 90, 3, 3, 5]].concat())
+}
+
 /// Operations are `sender << 4 | kind`; the kinds are those of `World::step`.
 fn engine() -> io::Result<()> {
     let fill = [0x00u8, 0, 60, 0].repeat(12);
@@ -256,6 +345,10 @@ fn properties() -> io::Result<()> {
         ("continued", "bootstrap.servers=a:1,\\\n    b:2,\\\r\n    c:3\n"),
         ("comments", "# one\n  ! two\n\nacks=1 # no comment\n"),
         ("escapes", "client.id=\\u0041\\t\\:\\=\\\\ \\ud83d\\ude00\n"),
+        (
+            "to_be_escaped",
+            "client.id= a\\b\t=:#! \u{e9}\u{1f600}\u{c}\n spaced key = v \n:=\n#not a comment=1\nlinger.ms=7",
+        ),
         ("bad_escapes", "client.id=\\u12\nacks=\\ud800x\n"),
         ("wrong_values", "linger.ms=soon\nacks=7\nbuffer.memory=-1\nlinger.millis=5\n"),
         ("sizes", "buffer.memory=8388608\nbatch.size=16384\nmax.request.size=1048576\n"),

@@ -44,14 +44,14 @@ fn any_bytes(mut input: Input<'_>) {
 }
 
 /// A record as described by the input.
-struct Described<'a> {
-    ts_delta: i64,
-    key: Option<&'a [u8]>,
-    value: Option<&'a [u8]>,
-    headers: Vec<RecordHeader<'a>>,
+pub(crate) struct Described<'a> {
+    pub(crate) ts_delta: i64,
+    pub(crate) key: Option<&'a [u8]>,
+    pub(crate) value: Option<&'a [u8]>,
+    pub(crate) headers: Vec<RecordHeader<'a>>,
 }
 
-fn describe<'a>(input: &mut Input<'a>) -> Described<'a> {
+pub(crate) fn describe<'a>(input: &mut Input<'a>) -> Described<'a> {
     let kind = input.byte();
     let ts_delta = match kind & 3 {
         0 => i64::from(input.byte()),

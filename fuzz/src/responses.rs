@@ -1,8 +1,9 @@
 //! What a broker, or someone who claims to be one, may answer. The first byte of an input chooses the version.
 
+use crate::budget::within;
 use crate::input::Input;
 use forebay_io::wire::control::{parse_api_versions, parse_init_producer_id, parse_metadata};
-use forebay_io::wire::produce::{TopicRef, parse_response};
+use forebay_io::wire::produce::{PartitionResponse, TopicRef, parse_response};
 use forebay_io::wire::versions::{ApiKey, Negotiated, supported};
 
 /// The version that the input chooses, one beyond ours on either side included, and the body.
@@ -24,7 +25,7 @@ pub fn produce(data: &[u8]) {
     let (version, body) = versioned(ApiKey::Produce, data);
     let mut partitions = 0usize;
     let mut held = 0usize;
-    let result = parse_response(version, body, |partition| {
+    let on_partition = |partition: PartitionResponse<'_>| {
         partitions += 1;
         match partition.topic {
             TopicRef::Name(name) => {
@@ -42,7 +43,8 @@ pub fn produce(data: &[u8]) {
             assert!(version >= 10 && leader >= 0 && epoch >= 0);
         }
         let _ = (partition.error_code.class(), partition.error_code.name());
-    });
+    };
+    let result = within(body.len(), || parse_response(version, body, on_partition));
     check_version(ApiKey::Produce, version, &result);
     match result {
         // index, error, offset and append time: 22 bytes a partition
@@ -54,7 +56,7 @@ pub fn produce(data: &[u8]) {
 /// Metadata: never more elements than the bytes can hold.
 pub fn metadata(data: &[u8]) {
     let (version, body) = versioned(ApiKey::Metadata, data);
-    let result = parse_metadata(version, body);
+    let result = within(body.len(), || parse_metadata(version, body));
     check_version(ApiKey::Metadata, version, &result);
     let Ok(metadata) = result else { return };
     let partitions: usize = metadata.topics.iter().map(|topic| topic.partitions.len()).sum();
@@ -65,7 +67,7 @@ pub fn metadata(data: &[u8]) {
 /// `ApiVersions`: also the answer of an old broker, and what is negotiated from it.
 pub fn api_versions(data: &[u8]) {
     let (version, body) = versioned(ApiKey::ApiVersions, data);
-    let result = parse_api_versions(version, body);
+    let result = within(body.len(), || parse_api_versions(version, body));
     check_version(ApiKey::ApiVersions, version, &result);
     let Ok(answer) = result else { return };
     assert!(answer.ranges.len() * 6 <= body.len());
@@ -85,7 +87,7 @@ pub fn api_versions(data: &[u8]) {
 /// `InitProducerId`.
 pub fn init_producer_id(data: &[u8]) {
     let (version, body) = versioned(ApiKey::InitProducerId, data);
-    let result = parse_init_producer_id(version, body);
+    let result = within(body.len(), || parse_init_producer_id(version, body));
     check_version(ApiKey::InitProducerId, version, &result);
     assert!(result.is_err() || body.len() >= 16);
 }

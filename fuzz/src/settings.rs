@@ -1,17 +1,28 @@
-//! Configuration files of any content.
+//! Configuration files of any content, and any settings written as Java writes them.
 
 use forebay::config::{ConfigBuilder, keys};
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::fs;
+use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
-/// One file for each process: the reader takes a path.
-static FILE: LazyLock<std::path::PathBuf> =
-    LazyLock::new(|| std::env::temp_dir().join(format!("forebay-fuzz-{}.properties", std::process::id())));
+/// One file for each process: the reader takes a path. In memory where that can be had.
+static FILE: LazyLock<PathBuf> = LazyLock::new(|| {
+    let memory = Path::new("/dev/shm");
+    let folder = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
+    folder.join(format!("forebay-fuzz-{}.properties", std::process::id()))
+});
+
+/// Any bytes as a file; and, taken as lines of `key=value` without escapes, as settings.
+pub fn properties(data: &[u8]) {
+    any_file(data);
+    round_trip(&String::from_utf8_lossy(data), data.len() % 2 == 0);
+}
 
 /// Reads a properties file: every problem is said, with its line, and nothing that was accepted is out of its range.
-pub fn properties(data: &[u8]) {
-    fs::write(&*FILE, data).expect("the temporary folder can be written");
-    let builder = ConfigBuilder::new().properties_file(&*FILE);
+fn any_file(data: &[u8]) {
+    let builder = read(data);
     for key in keys() {
         let _ = builder.value(key.name);
     }
@@ -27,5 +38,51 @@ pub fn properties(data: &[u8]) {
             assert!(!error.problems().is_empty() && !error.to_string().is_empty());
         }
     }
-    let _ = fs::remove_file(&*FILE);
+}
+
+/// What `java.util.Properties.store` would write is read as what it was, and judged as if it had been set.
+fn round_trip(text: &str, in_ascii: bool) {
+    let pairs: BTreeMap<&str, &str> = text.split('\n').map(|line| line.split_once('=').unwrap_or((line, ""))).collect();
+    let mut stored = String::from("# written as Java does\n");
+    for (key, value) in &pairs {
+        escape(key, true, in_ascii, &mut stored);
+        stored.push('=');
+        escape(value, false, in_ascii, &mut stored);
+        stored.push('\n');
+    }
+    let from_file = read(stored.as_bytes());
+    for (key, value) in &pairs {
+        assert_eq!(from_file.value(key), Some(*value), "{key:?} in {stored:?}");
+    }
+    let set = ConfigBuilder::new().properties(pairs.iter().map(|(key, value)| (*key, *value)));
+    let (one, other) = (from_file.validate(), set.validate());
+    assert_eq!(one.err().map(|error| error.to_string()), other.err().map(|error| error.to_string()));
+}
+
+fn read(data: &[u8]) -> ConfigBuilder {
+    fs::write(&*FILE, data).expect("the temporary folder can be written");
+    let builder = ConfigBuilder::new().properties_file(&*FILE);
+    fs::remove_file(&*FILE).expect("just written");
+    builder
+}
+
+/// In a key every blank is escaped, in a value the first; in ASCII alone, other characters are by their UTF-16 units.
+fn escape(text: &str, is_key: bool, in_ascii: bool, out: &mut String) {
+    for (at, c) in text.chars().enumerate() {
+        match c {
+            '\t' => out.push_str("\\t"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\u{c}' => out.push_str("\\f"),
+            ' ' if is_key || at == 0 => out.push_str("\\ "),
+            '=' | ':' | '#' | '!' | '\\' => out.extend(['\\', c]),
+            ' '..='~' => out.push(c),
+            _ if in_ascii => {
+                for unit in c.encode_utf16(&mut [0; 2]) {
+                    let _ = write!(out, "\\u{unit:04X}");
+                }
+            }
+            _ => out.push(c),
+        }
+    }
 }

@@ -1,12 +1,9 @@
 //! `cargo xtask test`: every check there is, one after another, and a table at the end.
 
-use std::collections::BTreeSet;
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus};
+use std::process::Command;
 
 use crate::report::{Report, Step};
-use crate::{kafka, loom, memcheck, msrv, run, shuttle, suites};
+use crate::{fuzz, kafka, loom, memcheck, msrv, run, shuttle, suites};
 
 const WORKSPACE_TESTS: [&str; 7] =
     ["test", "--workspace", "--exclude", "forebay-loom-tests", "--exclude", "forebay-shuttle-tests", "--no-fail-fast"];
@@ -30,7 +27,7 @@ const STEPS: [(&str, Work); 12] = [
     ("shuttle", shuttle::step),
     ("loom", || loom::step(None)),
     ("kafka", || kafka::step(None)),
-    ("fuzz", fuzz),
+    ("fuzz", || fuzz::step(None)),
 ];
 
 /// Runs all steps, or those named by `--only`; `Ok(false)` if any failed.
@@ -149,62 +146,4 @@ fn docs() -> Step {
         command.env("RUSTDOCFLAGS", "--deny warnings");
         step.check(run::succeeds(command));
     })
-}
-
-/// Replays the committed corpora on the stable compiler: libFuzzer's own runner takes files as arguments.
-pub(crate) fn fuzz() -> Step {
-    Step::timed("fuzz", |step| {
-        if !run::root().join("fuzz/Cargo.toml").exists() {
-            step.skip("there is no fuzz/Cargo.toml");
-            return;
-        }
-        let corpora = run::root().join("fuzz/corpus");
-        let folders = match listed(&corpora) {
-            Ok(folders) => folders,
-            Err(why) => return step.fail(why),
-        };
-        let target = run::target("fuzz");
-        let mut build = run::cargo(&["build", "--manifest-path", "fuzz/Cargo.toml", "--bins", "--target-dir"]);
-        build.arg(&target).env("RUSTFLAGS", "--cfg fuzzing");
-        if let Err(why) = run::succeeds(build) {
-            return step.fail(why);
-        }
-        for folder in folders {
-            let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            let inputs = listed(&folder).unwrap_or_default();
-            if inputs.is_empty() {
-                step.fail(format!("the corpus of {name} is empty"));
-                continue;
-            }
-            let mut command = Command::new(target.join("debug").join(&name));
-            command.current_dir(run::root().join("fuzz")).args(&inputs).env("RUST_BACKTRACE", "0");
-            match run::quietly(command, std::time::Duration::from_secs(600)) {
-                Ok((Some(status), _)) if status.success() => step.passed += inputs.len(),
-                Ok((status, text)) => step.fail(format!("{name}: {status:?}\n{}", last_lines(&text, 40))),
-                Err(why) => step.fail(why),
-            }
-        }
-        for name in targets() {
-            if !corpora.join(&name).is_dir() {
-                step.fail(format!("the fuzz target {name} has no corpus"));
-            }
-        }
-    })
-}
-
-fn targets() -> BTreeSet<String> {
-    let files = listed(&run::root().join("fuzz/fuzz_targets")).unwrap_or_default();
-    files.iter().filter_map(|file| file.file_stem()).map(|stem| stem.to_string_lossy().into_owned()).collect()
-}
-
-fn listed(folder: &Path) -> Result<Vec<PathBuf>, String> {
-    let entries = fs::read_dir(folder).map_err(|e| format!("{}: {e}", folder.display()))?;
-    let mut paths: Vec<PathBuf> = entries.filter_map(|entry| entry.ok().map(|entry| entry.path())).collect();
-    paths.sort();
-    Ok(paths)
-}
-
-fn last_lines(text: &str, count: usize) -> String {
-    let lines: Vec<&str> = text.lines().collect();
-    lines[lines.len().saturating_sub(count)..].join("\n")
 }

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod check;
+mod fuzz;
 mod kafka;
 mod loom;
 mod memcheck;
@@ -31,7 +32,8 @@ cargo xtask COMMAND
   kafka [FILTER]    the tests against a real Kafka (needs a JDK 17 or later, Maven and kcat)
   mutants [FILTER]  every mutant of loom-tests/mutants.txt must be killed by the model named for it;
                     a run without FILTER writes the table into loom-tests/README.md
-  fuzz              replays the committed corpora of fuzz/
+  fuzz [SECONDS]    replays the corpora of fuzz/ and tries each door with mutations of them: from a fixed
+                    seed and a fresh one, each for SECONDS (2)
 ";
 
 fn main() -> ExitCode {
@@ -50,7 +52,11 @@ fn main() -> ExitCode {
         ["kafka", filter] => Ok(single(kafka::step(Some(filter)))),
         ["mutants"] => mutants::run(None),
         ["mutants", filter] => mutants::run(Some(filter)),
-        ["fuzz"] => Ok(single(check::fuzz())),
+        ["fuzz"] => Ok(single(fuzz::step(None))),
+        ["fuzz", seconds] => match seconds.parse() {
+            Ok(seconds) => Ok(single(fuzz::step(Some(seconds)))),
+            Err(_) => Err(format!("not a number of seconds: {seconds}")),
+        },
         ["help" | "--help" | "-h"] | [] => {
             print!("{HELP}");
             return ExitCode::SUCCESS;

@@ -87,7 +87,8 @@ pub(crate) fn answers(program: &Path, argument: &str) -> bool {
     command.status().is_ok_and(|status| status.success())
 }
 
-fn shown(command: &Command) -> String {
+/// A command as a person would type it.
+pub(crate) fn shown(command: &Command) -> String {
     let mut text = Path::new(command.get_program()).file_name().unwrap_or_default().to_string_lossy().into_owned();
     for argument in command.get_args() {
         text.push(' ');
