@@ -235,6 +235,8 @@ fn batches() -> io::Result<()> {
     seed("record_batch", "cut_by_count", batch(3, 1, 2, 9999, now, &mixed))?;
     seed("record_batch", "cut_by_bytes", batch(12, 2, 100, 90, now, &mixed))?;
     seed("record_batch", "far_timestamps", batch(13, 1, 100, 9999, 5, &[&far[..], &plain, &far].concat()))?;
+    let smallest = [8, 1, 0].repeat(190); // offset deltas of two whole bytes
+    seed("record_batch", "many", batch(9, 1, 200, 9999, now, &smallest))?;
     seed("record_batch", "no_records", batch(7, 1, 1, 1, -1, &[]))
 }
 

@@ -1,5 +1,6 @@
 //! The frame reader against one that sees the whole stream at once.
 
+use crate::budget::within;
 use crate::input::Input;
 use forebay_io::wire::frame::FrameReader;
 
@@ -27,7 +28,7 @@ pub fn any_splits(data: &[u8]) {
         rest = after;
         loop {
             let before = chunk.len();
-            match reader.next(&mut chunk) {
+            match within(stream.len(), || reader.next(&mut chunk)) {
                 Ok(Some(frame)) => seen.push((frame.correlation_id, frame.body.to_vec())),
                 Ok(None) => {
                     assert!(chunk.is_empty(), "None leaves no input");
