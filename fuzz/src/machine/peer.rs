@@ -58,6 +58,8 @@ pub(super) struct Cluster {
     /// Offsets that were told for each record; −1 where a broker said that it has it already.
     pub(super) told: BTreeMap<u64, Vec<i64>>,
     next_offset: i64,
+    /// A peer said that a batch is out of order, and so not in its log, whatever is told elsewhere.
+    pub(super) denied: bool,
 }
 
 /// One connection's peer.
@@ -242,6 +244,7 @@ fn produce(
             let ids = records.next().expect("as many as partitions");
             let error = PRODUCE_ERRORS[how.below(PRODUCE_ERRORS.len())];
             let details = if error == 0 { 0 } else { how.byte() };
+            cluster.denied |= error == 45;
             let offset = if error == 0 { cluster.next_offset } else { -1 };
             if matches!(error, 0 | 46) {
                 cluster.next_offset += ids.len() as i64;
