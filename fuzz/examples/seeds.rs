@@ -295,6 +295,15 @@ fn connections() -> io::Result<()> {
         &[0, 30, 2, 6, 2, 7, 255, 8, 2, 3, 60, 0xc9, 255, 3, 7, 255, 8, 2, 0, 9, 0xc9, 255, 5, 3, 5, 3],
     )?;
     script("asleep_for_long", ALL, &[&GREETED[..], &[0x34, 30, 2, 6, 3, 0x11, 9, 5, 3, 5]].concat())?;
+    const SHORT_LIVED: [u8; 7] = [2, 20, 4, 0x80, 10, 3, 3];
+    script(
+        "answered_after_its_end",
+        SHORT_LIVED,
+        &[&GREETED[..], &[0x21, 12, 2, 0xc7, 255, 0x24, 26, 2, 8, 0, 0xc9, 255, 2, 3, 5]].concat(),
+    )?;
+    script("partition_left_out", ALL, &[&GREETED[..], &written, &[8, 3, 0, 0, 250, 0xc9, 255, 2, 6, 3, 5]].concat())?;
+    script("partition_twice", ALL, &[&GREETED[..], &written, &[8, 3, 0, 0, 251, 0xc9, 255, 2, 6, 3, 5]].concat())?;
+    script("another_partition", ALL, &[&GREETED[..], &written, &[8, 3, 0, 0, 253, 0xc9, 255, 2, 6, 3, 5]].concat())?;
     script("closed_early", ALL, &[&GREETED[..], &[0x11, 20, 2, 0xff, 2, 2, 7, 90, 3, 3, 5]].concat())
 }
 
@@ -332,6 +341,14 @@ fn engine() -> io::Result<()> {
         "engine_ops",
         "closed_with_bytes",
         [&[9][..], &fill, &[0x0a, 20, 0x0f, 0, 0x00, 0, 1, 0, 0x07], &drain].concat(),
+    )?;
+    // A sender waits for more than is free, another claims; then the first goes with a grant that it has not seen.
+    let newcomer = [0x0a, 9, 0x10, 0, 90, 0, 4, 0, 255, 6, 0, 0x0f, 3, 0x0f, 1];
+    seed("engine_ops", "newcomer", [&[9][..], &fill[..16], &newcomer, &drain].concat())?;
+    seed(
+        "engine_ops",
+        "dropped_and_listed",
+        [&[9][..], &[0, 0, 30, 0, 4, 0, 255, 0x0d, 0, 0x18, 6, 0, 7, 8]].concat(),
     )?;
     seed(
         "engine_ops",

@@ -106,7 +106,13 @@ impl World {
             4 | 5 => self.take(input),
             6 => self.release(input),
             7 => self.settle(),
-            8 => self.retire(),
+            8 => {
+                // Lanes may have come to life, or gone, since the last look.
+                if sender != 1 {
+                    self.collect();
+                }
+                self.retire();
+            }
             9 => self.set_window(sender, input),
             10 => self.wait(sender, input),
             11 => self.cancel(sender),
@@ -117,6 +123,8 @@ impl World {
                 0 => self.close(),
                 1 => self.replace_sender(sender),
                 2 => self.engine.nudge(),
+                // Grants that nobody has looked at yet.
+                3 => self.io.settle(),
                 how => {
                     let how = [Sleep::Nap, Sleep::Blocked, Sleep::Deep][how % 3];
                     if self.io.prepare_sleep(how) {
@@ -139,6 +147,7 @@ impl World {
         let (id, window) = (lane.id(), lane.window());
         let head = size.min(HEAD);
         let granted = grant.as_ref().map(|(_, segments)| *segments);
+        let reserved = (granted.is_none() && self.engine.waiting_senders() > 0).then(|| self.engine.available_bytes());
         let claim = match grant.take() {
             Some((grant, _)) => lane.claim_with(grant, size, head),
             None => lane.claim(size, head),
@@ -155,6 +164,9 @@ impl World {
             Ok(mut claim) => {
                 assert!(size <= largest && !self.closed);
                 assert!(claim.chunk().len() >= head, "the head straddles");
+                if let Some(reserved) = reserved {
+                    assert_eq!(self.engine.available_bytes(), reserved, "a newcomer overtakes senders that wait");
+                }
                 self.stamp = self.stamp.wrapping_add(1);
                 let record: Vec<u8> = (0..size).map(|i| self.stamp.wrapping_add((i * 7) as u8)).collect();
                 if commit {
@@ -313,7 +325,6 @@ impl World {
     }
 
     fn retire(&mut self) {
-        self.collect();
         let mut gone = Vec::new();
         let before = std::mem::take(&mut self.active);
         let mut lanes = before.clone();
@@ -410,6 +421,7 @@ impl World {
         while !self.held.is_empty() {
             self.release_at(0);
         }
+        self.collect();
         self.retire();
         self.settle();
         assert!(self.lanes.iter().flatten().all(|model| model.bytes.is_empty()));

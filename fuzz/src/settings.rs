@@ -14,10 +14,14 @@ static FILE: LazyLock<PathBuf> = LazyLock::new(|| {
     folder.join(format!("forebay-fuzz-{}.properties", std::process::id()))
 });
 
+/// Between a key and its value.
+const SEPARATORS: [&str; 6] = ["=", ":", " ", "\u{c}", " \t= ", "\u{c}:\t"];
+
 /// Any bytes as a file; and, taken as lines of `key=value` without escapes, as settings.
 pub fn properties(data: &[u8]) {
     any_file(data);
-    round_trip(&String::from_utf8_lossy(data), data.len() % 2 == 0);
+    let separator = SEPARATORS[data.len() / 2 % SEPARATORS.len()];
+    round_trip(&String::from_utf8_lossy(data), separator, data.len() % 2 == 0);
 }
 
 /// Reads a properties file: every problem is said, with its line, and nothing that was accepted is out of its range.
@@ -41,12 +45,14 @@ fn any_file(data: &[u8]) {
 }
 
 /// What `java.util.Properties.store` would write is read as what it was, and judged as if it had been set.
-fn round_trip(text: &str, in_ascii: bool) {
+fn round_trip(text: &str, separator: &str, in_ascii: bool) {
     let pairs: BTreeMap<&str, &str> = text.split('\n').map(|line| line.split_once('=').unwrap_or((line, ""))).collect();
     let mut stored = String::from("# written as Java does\n");
     for (key, value) in &pairs {
+        stored.push_str("\u{c} ");
         escape(key, true, in_ascii, &mut stored);
-        stored.push('=');
+        // An empty key before a blank would be an empty line.
+        stored.push_str(if key.is_empty() { "=" } else { separator });
         escape(value, false, in_ascii, &mut stored);
         stored.push('\n');
     }
@@ -66,9 +72,13 @@ fn read(data: &[u8]) -> ConfigBuilder {
     builder
 }
 
-/// In a key every blank is escaped, in a value the first; in ASCII alone, other characters are by their UTF-16 units.
+/// In a key every blank is escaped, in a value the first; in ASCII alone, other characters are by their UTF-16
+/// units.
 fn escape(text: &str, is_key: bool, in_ascii: bool, out: &mut String) {
     for (at, c) in text.chars().enumerate() {
+        if at == 5 && c != ' ' {
+            out.push_str("\\\r\n \u{c}"); // goes on in the next line, whose blanks do not count
+        }
         match c {
             '\t' => out.push_str("\\t"),
             '\n' => out.push_str("\\n"),

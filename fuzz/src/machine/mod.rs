@@ -60,17 +60,20 @@ fn settings(input: &mut Input<'_>) -> (CoreConfig, usize, Ending) {
     let bootstrap: &[&str] = if choice & 8 == 0 { &["node0:9092"] } else { &["node0:9092", "node1:9093"] };
     let ending = [Ending::Answered, Ending::Answered, Ending::Silent, Ending::Refused][usize::from(choice >> 4 & 3)];
     let batch_max_bytes = 300 + usize::from(input.byte()) * 32;
+    let max_in_flight = 1 + input.below(5);
+    let timing = input.byte();
     let config = CoreConfig {
         bootstrap: bootstrap.iter().map(|&address| address.to_owned()).collect(),
         acks,
         enable_idempotence: idempotent,
-        max_in_flight: 1 + input.below(5),
-        linger: ms(u64::from(input.byte() % 16)),
+        max_in_flight,
+        linger: ms(u64::from(timing % 16)),
         batch_size: 100 + usize::from(input.byte()) * 8,
         batch_max_bytes,
         max_request_size: batch_max_bytes + 200 * input.below(8),
         request_timeout: ms(500),
-        delivery_timeout: ms(2_000),
+        // The shorter one ends while a first request may still be answered.
+        delivery_timeout: ms(if timing < 128 { 2_000 } else { 520 }),
         retries: if idempotent || choice & 64 == 0 { i32::MAX as u32 } else { u32::from(choice >> 7) },
         metadata_max_age: Duration::from_secs(5),
         metadata_max_idle: Duration::from_secs(5),

@@ -60,6 +60,8 @@ pub(super) struct Cluster {
     next_offset: i64,
     /// A peer said that a batch is out of order, and so not in its log, whatever is told elsewhere.
     pub(super) denied: bool,
+    /// A peer answered well-formed nonsense.
+    pub(super) lied: bool,
 }
 
 /// One connection's peer.
@@ -269,6 +271,7 @@ fn produce(
             }
             partitions.push(answer);
         }
+        cluster.lied |= lie(how.byte(), &mut partitions);
         let answer = TopicProduceResponse::default().with_partition_responses(partitions);
         let name: TopicName = topic.name.clone();
         topics.push(if version >= 13 { answer.with_topic_id(topic.topic_id) } else { answer.with_name(name) });
@@ -280,4 +283,17 @@ fn produce(
         response = response.with_node_endpoints(vec![node.with_port(9099)]);
     }
     response.encode(out, version).expect("encodes");
+}
+
+/// Answers that no request asked for, or none for one that did. True if it came to that.
+fn lie(how: u8, partitions: &mut Vec<PartitionProduceResponse>) -> bool {
+    match (how, partitions.first().cloned()) {
+        (250, Some(_)) => drop(partitions.pop()),
+        (251, Some(first)) => partitions.push(first),
+        (252, Some(first)) => partitions[0].index = first.index + 1,
+        (253, Some(first)) => partitions.push(first.with_index(77)),
+        (254, Some(_)) => partitions.clear(),
+        _ => return false,
+    }
+    true
 }
