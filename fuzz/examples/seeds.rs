@@ -296,11 +296,11 @@ fn connections() -> io::Result<()> {
     )?;
     script("asleep_for_long", ALL, &[&GREETED[..], &[0x34, 30, 2, 6, 3, 0x11, 9, 5, 3, 5]].concat())?;
     const SHORT_LIVED: [u8; 7] = [2, 20, 4, 0x80, 10, 3, 3];
-    script(
-        "answered_after_its_end",
-        SHORT_LIVED,
-        &[&GREETED[..], &[0x21, 12, 2, 0xc7, 255, 0x24, 26, 2, 8, 0, 0xc9, 255, 2, 3, 5]].concat(),
-    )?;
+    // 100 ms pass before the connection is there, so that the records end 80 ms before their request does.
+    let greeting = [2, 0xc7, 255, 8, 0, 0xc9, 255];
+    let late = [&[0x21, 12, 2, 0x14, 100, 6][..], &greeting, &greeting, &[2, 6, 6], &greeting];
+    let answered_late = [2, 0xc7, 255, 0x24, 21, 2, 8, 0, 0xc9, 255, 2, 3, 5];
+    script("answered_after_its_end", SHORT_LIVED, &[&late.concat()[..], &answered_late].concat())?;
     script("partition_left_out", ALL, &[&GREETED[..], &written, &[8, 3, 0, 0, 250, 0xc9, 255, 2, 6, 3, 5]].concat())?;
     script("partition_twice", ALL, &[&GREETED[..], &written, &[8, 3, 0, 0, 251, 0xc9, 255, 2, 6, 3, 5]].concat())?;
     script("another_partition", ALL, &[&GREETED[..], &written, &[8, 3, 0, 0, 253, 0xc9, 255, 2, 6, 3, 5]].concat())?;
