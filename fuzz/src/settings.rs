@@ -3,22 +3,18 @@
 use forebay::config::{ConfigBuilder, keys};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::sync::LazyLock;
+use std::io::{self, Write as _};
+use std::os::fd::AsRawFd as _;
 
-/// One file for each process: the reader takes a path. In memory where that can be had.
-static FILE: LazyLock<PathBuf> = LazyLock::new(|| {
-    let memory = Path::new("/dev/shm");
-    let folder = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
-    folder.join(format!("forebay-fuzz-{}.properties", std::process::id()))
-});
+/// What a pipe holds on every system that has them, and more than the longest input comes to when it is escaped.
+const LARGEST: usize = 60_000;
 
 /// Between a key and its value.
 const SEPARATORS: [&str; 6] = ["=", ":", " ", "\u{c}", " \t= ", "\u{c}:\t"];
 
 /// Any bytes as a file; and, taken as lines of `key=value` without escapes, as settings.
 pub fn properties(data: &[u8]) {
+    let data = &data[..data.len().min(LARGEST / 8)];
     any_file(data);
     let separator = SEPARATORS[data.len() / 2 % SEPARATORS.len()];
     round_trip(&String::from_utf8_lossy(data), separator, data.len() % 2 == 0);
@@ -65,11 +61,13 @@ fn round_trip(text: &str, separator: &str, in_ascii: bool) {
     assert_eq!(one.err().map(|error| error.to_string()), other.err().map(|error| error.to_string()));
 }
 
+/// The reader takes a path: that of a pipe, because a file for each input would be most of the work.
 fn read(data: &[u8]) -> ConfigBuilder {
-    fs::write(&*FILE, data).expect("the temporary folder can be written");
-    let builder = ConfigBuilder::new().properties_file(&*FILE);
-    fs::remove_file(&*FILE).expect("just written");
-    builder
+    let (end, mut start) = io::pipe().expect("a pipe");
+    assert!(data.len() <= LARGEST, "nobody would read while it is written");
+    start.write_all(data).expect("fits into the pipe");
+    drop(start);
+    ConfigBuilder::new().properties_file(format!("/dev/fd/{}", end.as_raw_fd()))
 }
 
 /// In a key every blank is escaped, in a value the first; in ASCII alone, other characters are by their UTF-16
