@@ -1,6 +1,6 @@
 //! `cargo xtask test`: every check there is, one after another, and a table at the end.
 
-use std::process::Command;
+use std::process::{Command, ExitStatus};
 
 use crate::report::{Report, Step};
 use crate::{fuzz, kafka, loom, memcheck, msrv, run, shuttle, suites};
