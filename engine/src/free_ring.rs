@@ -10,8 +10,8 @@ use crate::sync::{AtomicU32, AtomicU64};
 use crossbeam_utils::CachePadded;
 use std::sync::atomic::Ordering::Relaxed;
 
-/// Segments taken by one exchange at most.
-const AT_ONCE: usize = 32;
+/// Segments taken by one exchange at most. Few under loom, so that a model's chain can be longer.
+const AT_ONCE: usize = if cfg!(loom) { 2 } else { 32 };
 
 pub(crate) struct FreeRing {
     head: CachePadded<AtomicU64>,
@@ -109,7 +109,12 @@ impl FreeRing {
                 return true;
             }
             match self.head.compare_exchange_weak(head, head + count, FREE_HEAD_PUT, FREE_HEAD_SEE) {
-                Ok(_) => return true,
+                Ok(_) => {
+                    if cfg!(mutant = "free_places_read_after_the_exchange") {
+                        (head..).zip(out).for_each(|(position, place)| *place = self.place(position).load(Relaxed));
+                    }
+                    return true;
+                }
                 Err(now) => head = now,
             }
         }

@@ -35,7 +35,7 @@ fn a_first_record_wakes_a_deep_sleeper() {
 /// Retire, then sleep for good: a record that races both is not slept through.
 #[test]
 fn a_record_is_not_slept_through_behind_a_retirement() {
-    explore("a_record_is_not_slept_through_behind_a_retirement", Some(3), || {
+    explore("a_record_is_not_slept_through_behind_a_retirement", Some(4), || {
         let bell = Arc::new(Bell::default());
         let (engine, mut io) = engine_with(2, bell.clone());
         let end = engine.producer_end();
@@ -62,7 +62,7 @@ fn a_record_is_not_slept_through_behind_a_retirement() {
 /// Two lanes come to life during one sleep: one ring.
 #[test]
 fn one_sleep_is_rung_once() {
-    explore("one_sleep_is_rung_once", Some(3), || {
+    explore("one_sleep_is_rung_once", Some(4), || {
         let bell = Arc::new(Bell::default());
         let (engine, mut io) = engine_with(2, bell.clone());
         assert!(io.prepare_sleep(Sleep::Deep), "there is nothing yet");
@@ -89,7 +89,7 @@ fn one_sleep_is_rung_once() {
 /// A sender that wants memory wakes an I/O thread that could not send anything (`Blocked`), and so gets what is free.
 #[test]
 fn a_sender_that_wants_memory_wakes_a_blocked_sleeper() {
-    explore("a_sender_that_wants_memory_wakes_a_blocked_sleeper", Some(3), || {
+    explore("a_sender_that_wants_memory_wakes_a_blocked_sleeper", Some(4), || {
         let bell = Arc::new(Bell::default());
         let (engine, mut io) = engine_with(1, bell.clone());
         let end = engine.producer_end();
@@ -121,7 +121,7 @@ fn a_sender_that_wants_memory_wakes_a_blocked_sleeper() {
 /// The same while memory is in flight: the wait is seen at the latest when the release is settled.
 #[test]
 fn a_wait_that_races_a_release_is_served() {
-    explore("a_wait_that_races_a_release_is_served", Some(3), || {
+    explore("a_wait_that_races_a_release_is_served", Some(4), || {
         let bell = Arc::new(Bell::default());
         let (engine, mut io) = engine_with(1, bell.clone());
         let mut end = engine.producer_end();
@@ -154,7 +154,7 @@ fn a_wait_that_races_a_release_is_served() {
 /// What an aborted claim took is free again before the I/O thread sleeps for good: a sender that only tries would never ring.
 #[test]
 fn returned_memory_is_not_slept_on() {
-    explore("returned_memory_is_not_slept_on", Some(3), || {
+    explore("returned_memory_is_not_slept_on", Some(4), || {
         let bell = Arc::new(Bell::default());
         let (engine, mut io) = engine_with(2, bell.clone());
         let end = engine.producer_end();

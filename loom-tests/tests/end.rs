@@ -67,7 +67,7 @@ fn close_drains_or_refuses_a_later_record() {
 /// Close races a sender that publishes its first record and goes: the lane is listed and gone once, in whatever order.
 #[test]
 fn close_meets_a_lane_that_comes_to_life_and_goes() {
-    explore("close_meets_a_lane_that_comes_to_life_and_goes", Some(3), || {
+    explore("close_meets_a_lane_that_comes_to_life_and_goes", Some(4), || {
         let (engine, mut io) = engine(1);
         let end = engine.producer_end();
         let mut lane = end.lane(0).expect("open");
@@ -97,7 +97,7 @@ fn the_end_of_a_claim_wakes_a_closing_sleeper() {
         } else {
             "the_end_of_a_claim_wakes_a_closing_sleeper (abort)"
         };
-        explore(name, Some(3), move || {
+        explore(name, None, move || {
             let bell = Arc::new(Bell::default());
             let (engine, mut io) = engine_with(2, bell.clone());
             let end = engine.producer_end();
@@ -151,7 +151,7 @@ fn the_last_word_sees_a_commit_or_refuses_it() {
 /// The last word races the first record of a lane: it is listed if it holds something.
 #[test]
 fn the_last_word_lists_a_lane_that_just_came_to_life() {
-    explore("the_last_word_lists_a_lane_that_just_came_to_life", Some(3), || {
+    explore("the_last_word_lists_a_lane_that_just_came_to_life", Some(4), || {
         let (engine, mut io) = engine(1);
         let end = engine.producer_end();
         let mut lane = end.lane(0).expect("open");
@@ -173,7 +173,7 @@ fn the_last_word_lists_a_lane_that_just_came_to_life() {
 /// The I/O side is dropped under senders: a claim, a commit and a wait all end.
 #[test]
 fn a_dropped_io_side_refuses_and_wakes_everybody() {
-    explore("a_dropped_io_side_refuses_and_wakes_everybody", Some(2), || {
+    explore("a_dropped_io_side_refuses_and_wakes_everybody", Some(3), || {
         let (engine, io) = engine(1);
         let end = engine.producer_end();
         let mut lane = end.lane(0).expect("open");
@@ -196,7 +196,7 @@ fn a_dropped_io_side_refuses_and_wakes_everybody() {
 /// Both sides are dropped at once: nothing hangs, nothing is freed under the other.
 #[test]
 fn both_sides_go_at_once() {
-    explore("both_sides_go_at_once", Some(3), || {
+    explore("both_sides_go_at_once", Some(4), || {
         let (engine, mut io) = engine(1);
         let mut end = engine.producer_end();
         let mut lane = end.lane(0).expect("open");

@@ -7,7 +7,7 @@ use loom::thread;
 /// I6: two takers and the putter; nobody gets a segment twice, and whoever gets one comes after its last reader.
 #[test]
 fn two_takers_and_the_putter_never_share_a_segment() {
-    explore("two_takers_and_the_putter_never_share_a_segment", Some(2), || {
+    explore("two_takers_and_the_putter_never_share_a_segment", Some(3), || {
         let (engine, mut io) = engine(3);
         let end = engine.producer_end();
         let mut lane = end.lane(0).expect("open");
@@ -43,7 +43,7 @@ fn two_takers_and_the_putter_never_share_a_segment() {
 /// Chains of different lengths taken at once from one ring: all or nothing, and no entry twice.
 #[test]
 fn chains_are_taken_whole_under_contention() {
-    explore("chains_are_taken_whole_under_contention", Some(3), || {
+    explore("chains_are_taken_whole_under_contention", Some(4), || {
         let (engine, mut io) = engine(3);
         let takers: Vec<_> = [1u64, 2]
             .into_iter()
@@ -61,6 +61,46 @@ fn chains_are_taken_whole_under_contention() {
         assert_at_rest(&mut turns, &mut io);
         assert_eq!(turns.of(1), [10, 11]);
         assert_eq!(turns.of(2), [20, 21, 22, 23]);
+    });
+}
+
+/// A taker that stops between its exchange and its next step still has the segments that stood there, though others send all the rest
+/// of the slab round the ring meanwhile.
+#[test]
+fn a_taker_left_behind_keeps_its_segment() {
+    explore("a_taker_left_behind_keeps_its_segment", Some(3), || {
+        let (engine, mut io) = engine(2);
+        let end = engine.producer_end();
+        let (mut lane, mut other) = (end.lane(0).expect("open"), end.lane(1).expect("open"));
+        // Both segments have been used once: they stand in one ring, which has no third place.
+        publish(&mut lane, &[1, 2, 3, 4]).expect("room");
+        let mut turns = Turns::default();
+        turns.turn(&mut io);
+        let taker = thread::spawn(move || publish(&mut other, &[5, 6]).expect("one of two is always free"));
+        publish(&mut lane, &[7, 8]).expect("one of two is always free");
+        turns.turn(&mut io);
+        let got = publish(&mut lane, &[9, 10]).is_ok();
+        taker.join().expect("the taker");
+        assert_at_rest(&mut turns, &mut io);
+        assert_eq!(turns.of(0), if got { &[1, 2, 3, 4, 7, 8, 9, 10][..] } else { &[1, 2, 3, 4, 7, 8] });
+        assert_eq!(turns.of(1), [5, 6]);
+    });
+}
+
+/// A chain too long for one exchange that finds the ring dry on its way is given back whole.
+#[test]
+fn a_long_chain_that_runs_dry_goes_back() {
+    explore("a_long_chain_that_runs_dry_goes_back", Some(4), || {
+        let (engine, mut io) = engine(3);
+        let end = engine.producer_end();
+        let (mut long, mut short) = (end.lane(0).expect("open"), end.lane(1).expect("open"));
+        let taker = thread::spawn(move || publish(&mut long, &[1, 2, 3, 4, 5, 6]).is_ok());
+        let short_got = publish(&mut short, &[7]).is_ok();
+        let long_got = taker.join().expect("the taker");
+        assert!(long_got != short_got, "there is enough for one of them, and not for both");
+        let mut turns = Turns::default();
+        assert_at_rest(&mut turns, &mut io);
+        assert_eq!(turns.of(0).len() + turns.of(1).len(), if long_got { 6 } else { 1 });
     });
 }
 

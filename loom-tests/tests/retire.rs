@@ -7,7 +7,7 @@ use loom::thread;
 /// I5: the open segment is never taken from under a claim that fits into it.
 #[test]
 fn a_claim_in_progress_keeps_its_segment() {
-    explore("a_claim_in_progress_keeps_its_segment", Some(3), || {
+    explore("a_claim_in_progress_keeps_its_segment", Some(4), || {
         let (engine, mut io) = engine(2);
         let end = engine.producer_end();
         let mut lane = end.lane(0).expect("open");
@@ -27,7 +27,7 @@ fn a_claim_in_progress_keeps_its_segment() {
 /// I5, on the way of a claim that needs more segments: the open one must not go either.
 #[test]
 fn a_growing_claim_keeps_its_segment() {
-    explore("a_growing_claim_keeps_its_segment", Some(3), || {
+    explore("a_growing_claim_keeps_its_segment", Some(4), || {
         let (engine, mut io) = engine(3);
         let end = engine.producer_end();
         let mut lane = end.lane(0).expect("open");
@@ -107,7 +107,7 @@ fn a_lane_that_races_its_retirement_is_listed_once() {
 /// P5: lanes that come to life at once are all in the list, with their links.
 #[test]
 fn lanes_that_come_to_life_at_once_are_all_listed() {
-    explore("lanes_that_come_to_life_at_once_are_all_listed", Some(3), || {
+    explore("lanes_that_come_to_life_at_once_are_all_listed", Some(4), || {
         let (engine, mut io) = engine(2);
         let senders: Vec<_> = [1, 2]
             .map(|tag| {

@@ -194,7 +194,7 @@ fn a_newcomer_never_overtakes() {
 /// A record of the whole slab and small ones wait together, and all of them get through.
 #[test]
 fn large_and_small_records_wait_together_without_a_deadlock() {
-    explore("large_and_small_records_wait_together_without_a_deadlock", Some(1), || {
+    explore("large_and_small_records_wait_together_without_a_deadlock", Some(2), || {
         let (engine, mut io) = engine(2);
         let senders: Vec<_> = [1u64, 2]
             .into_iter()
