@@ -23,6 +23,8 @@ pub(crate) struct Lanes {
     topics: Vec<Option<TopicLanes>>,
     partitioner: Option<Box<dyn Partitioner>>,
     end: ProducerEnd,
+    /// The sender's number, as in `log`.
+    id: u32,
     log: Arc<SenderLog>,
     hub: Arc<Hub>,
     /// Bytes of a record that fit a batch.
@@ -67,11 +69,13 @@ struct Plan {
 impl Lanes {
     pub(crate) fn new(inner: &Inner) -> Self {
         let config = &inner.config;
+        let log = inner.hub.new_sender();
         Lanes {
             topics: Vec::new(),
             partitioner: inner.partitioner.as_ref().map(|make| make()),
             end: inner.engine.producer_end(),
-            log: inner.hub.new_sender(),
+            id: log.id,
+            log,
             hub: inner.hub.clone(),
             largest: inner.largest_record(),
             batch_size: config.batch_size(),
@@ -80,13 +84,15 @@ impl Lanes {
     }
 
     pub(crate) fn id(&self) -> u32 {
-        self.log.id
+        self.id
     }
 
     pub(crate) fn take_failures(&self) -> Option<(u64, DeliveryFailure)> {
         self.log.take_failures()
     }
 
+    /// The hot path: a record whose lane is open and whose open segment has room. All of it is one function, so that
+    /// nothing of a record's plan comes through memory; everything else is outlined.
     #[inline]
     pub(crate) fn send<'a>(
         &mut self,
@@ -94,16 +100,30 @@ impl Lanes {
         record: Record<'a>,
         patience: Patience,
     ) -> Result<Receipt, SendError<'a>> {
-        let plan = match self.plan(&record, record.value.map(<[u8]>::len)) {
-            Ok(plan) => plan,
-            Err(refusal) => return self.send_slowly(inner, record, Waits::new(inner, patience), refusal),
-        };
-        let waits = || Waits::new(inner, patience);
-        self.write(inner, &record, &plan, waits).map_err(|kind| SendError { record, kind })
+        match self.plan(&record, record.value.map(<[u8]>::len)) {
+            Ok((open, id, plan)) => {
+                if let Some(receipt) = write_here(open, id, &record, &plan) {
+                    return Ok(receipt);
+                }
+                self.send_where_planned(inner, record, plan, patience)
+            }
+            Err(refusal) => self.send_slowly(inner, record, Waits::new(inner, patience), refusal),
+        }
     }
 
-    /// Claims, encodes and publishes a record whose lane is open.
-    #[inline]
+    /// A record that needs another segment.
+    #[inline(never)]
+    fn send_where_planned<'a>(
+        &mut self,
+        inner: &Inner,
+        record: Record<'a>,
+        plan: Plan,
+        patience: Patience,
+    ) -> Result<Receipt, SendError<'a>> {
+        self.write(inner, &record, &plan, || Waits::new(inner, patience)).map_err(|kind| SendError { record, kind })
+    }
+
+    /// Claims, waiting for memory where need be, encodes and publishes.
     fn write(
         &mut self,
         inner: &Inner,
@@ -111,42 +131,49 @@ impl Lanes {
         plan: &Plan,
         waits: impl FnOnce() -> Waits,
     ) -> Result<Receipt, SendErrorKind> {
-        let Lanes { topics, end, log, .. } = self;
+        let Lanes { topics, end, id, .. } = self;
         let open = open_lane(topics, record, plan.partition).ok_or(SendErrorKind::Closed)?;
         open.lane.set_window(plan.window);
         let total = plan.shape.total_len;
         let claim =
             open.lane.claim_or(total, total.min(HEAD_MAX), |refused| wait_for_memory(inner, end, refused, &waits()))?;
         encode(claim, record, plan)?;
-        Ok(open.receipt(log.id, plan.timestamp))
+        Ok(open.receipt(*id, plan.timestamp))
     }
 
-    /// Partition, time and size of a record whose lane is open.
-    #[inline]
-    fn plan(&mut self, record: &Record<'_>, value_len: Option<usize>) -> Result<Plan, Refusal> {
+    /// Partition, time and size of a record whose lane is open, and that lane.
+    #[inline(always)]
+    fn plan(&mut self, record: &Record<'_>, value_len: Option<usize>) -> Result<(&mut OpenLane, u32, Plan), Refusal> {
+        let Lanes { topics, partitioner, largest, batch_size, ignore_keys, id, .. } = self;
         let now = clock::now_ms();
         let window = now & !(WINDOW_MS - 1);
         let timestamp = record.timestamp.unwrap_or(now);
         let shape =
             Shape::measure(timestamp.wrapping_sub(window), record.key.map(<[u8]>::len), value_len, record.headers)
-                .filter(|shape| shape.total_len <= self.largest)
+                .filter(|shape| shape.total_len <= *largest)
                 .ok_or(Refusal::TooLarge)?;
-        let topic = self.topics.get_mut(record.topic.0.0 as usize).and_then(Option::as_mut).ok_or(Refusal::Topic)?;
+        let topic = topics.get_mut(record.topic.0.0 as usize).and_then(Option::as_mut).ok_or(Refusal::Topic)?;
         let partitions = NonZeroU32::new(topic.entry.partitions()).ok_or(Refusal::Topic)?;
         let partition = match (record.partition, record.key) {
             (Some(partition), _) => partition,
-            (None, _) if self.partitioner.is_some() => {
-                self.partitioner.as_mut().map_or(0, |chooser| chooser.partition(record, partitions.get()))
+            (None, _) if partitioner.is_some() => {
+                partitioner.as_mut().map_or(0, |chooser| chooser.partition(record, partitions.get()))
             }
-            (None, Some(key)) if !self.ignore_keys => keyed(key, partitions),
-            _ => topic.sticky.next(shape.total_len, self.batch_size, partitions),
+            (None, Some(key)) if !*ignore_keys => keyed(key, partitions),
+            _ => topic.sticky.next(shape.total_len, *batch_size, partitions),
         };
         let plan = Plan { partition, timestamp, window, shape };
-        match topic.lanes.get(partition as usize) {
+        match topic.lanes.get_mut(partition as usize) {
             _ if partition >= partitions.get() => Err(Refusal::Partition(partition)),
-            Some(Some(_)) => Ok(plan),
+            Some(Some(open)) => Ok((open, *id, plan)),
             _ => Err(Refusal::Lane(plan)),
         }
+    }
+
+    /// As [`Lanes::plan`], for those that are not in a hurry.
+    #[inline(never)]
+    fn plan_only(&mut self, record: &Record<'_>, value_len: Option<usize>) -> Result<Plan, Refusal> {
+        self.plan(record, value_len).map(|(_, _, plan)| plan)
     }
 
     /// Everything that is not the hot path: unknown topics, new lanes, errors.
@@ -174,7 +201,7 @@ impl Lanes {
     ) -> Result<Reservation<'s, 'a>, SendError<'a>> {
         // One budget for metadata and memory.
         let mut waits = None;
-        let planned = match self.plan(&record, Some(len)) {
+        let planned = match self.plan_only(&record, Some(len)) {
             Err(refusal) => {
                 let waits = waits.insert(Waits::new(inner, patience));
                 self.prepare(inner, &record, Some(len), waits, refusal)
@@ -195,13 +222,13 @@ impl Lanes {
         waits: impl FnOnce() -> Waits,
         plan: &Plan,
     ) -> Result<Reservation<'s, 'a>, SendErrorKind> {
-        let Lanes { topics, end, log, .. } = self;
+        let Lanes { topics, end, id, .. } = self;
         let open = open_lane(topics, &record, plan.partition).ok_or(SendErrorKind::Closed)?;
         open.lane.set_window(plan.window);
         // A record that fits a segment is contiguous, so that its value is one slice.
         let total = plan.shape.total_len;
         let head = if total <= inner.engine.segment_size() { total } else { HEAD_MAX };
-        let receipt = Receipt { sender: log.id, slot: open.slot, ordinal: open.ordinal, timestamp: plan.timestamp };
+        let receipt = Receipt { sender: *id, slot: open.slot, ordinal: open.ordinal, timestamp: plan.timestamp };
         let claim = open.lane.claim_or(total, head, |refused| wait_for_memory(inner, end, refused, &waits()))?;
         let delta = plan.timestamp.wrapping_sub(plan.window);
         Ok(Reservation::new(claim, &mut open.ordinal, receipt, record, &plan.shape, delta, len))
@@ -230,7 +257,7 @@ impl Lanes {
                     return Ok(plan);
                 }
             }
-            refusal = match self.plan(record, value_len) {
+            refusal = match self.plan_only(record, value_len) {
                 Ok(plan) => return Ok(plan),
                 Err(refusal) => refusal,
             };
@@ -365,8 +392,20 @@ impl Waits {
     }
 }
 
+/// Encodes a record into its lane's open segment and publishes it. None if it does not fit there, or the lane is not
+/// what it was: nothing has happened then.
+#[inline(always)]
+fn write_here(open: &mut OpenLane, sender: u32, record: &Record<'_>, plan: &Plan) -> Option<Receipt> {
+    open.lane.set_window(plan.window);
+    let mut claim = open.lane.claim_here(plan.shape.total_len)?;
+    let delta = plan.timestamp.wrapping_sub(plan.window);
+    record::encode(&plan.shape, delta, record.key, record.value, record.headers, claim.chunk());
+    // Refused: the I/O side has ended, and what comes next will be told so.
+    claim.commit().ok()?;
+    Some(open.receipt(sender, plan.timestamp))
+}
+
 /// Encodes a record into its claim and publishes it.
-#[inline]
 fn encode(mut claim: Claim<'_>, record: &Record<'_>, plan: &Plan) -> Result<(), ClaimError> {
     let delta = plan.timestamp.wrapping_sub(plan.window);
     let chunk = claim.chunk();
@@ -397,6 +436,6 @@ pub(crate) const BATCH_OVERHEAD: usize = BATCH_HEADER_LEN;
 
 impl Drop for Lanes {
     fn drop(&mut self) {
-        self.hub.sender_gone(self.log.id);
+        self.hub.sender_gone(self.id);
     }
 }

@@ -222,9 +222,25 @@ impl Lane {
         Ok(Claim { span, lane: self })
     }
 
+    /// As [`Lane::claim`], if the open segment has room for all of it; otherwise None, and whoever asks goes on with
+    /// [`Lane::claim`]. For hot paths: small enough to be inlined, and without a way that needs memory to return.
+    #[inline(always)]
+    pub fn claim_here(&mut self, len: usize) -> Option<Claim<'_>> {
+        let span = self.prepare_here(len)?;
+        Some(Claim { span, lane: self })
+    }
+
     #[inline]
     fn prepare(&mut self, len: usize, head: usize) -> Result<Span, ClaimError> {
-        if len <= self.room as usize {
+        match self.prepare_here(len) {
+            Some(span) => Ok(span),
+            None => self.prepare_slow(len, head, None),
+        }
+    }
+
+    #[inline(always)]
+    fn prepare_here(&mut self, len: usize) -> Option<Span> {
+        if len.wrapping_sub(1) < self.room as usize {
             let len = len as u32;
             // The claim is announced before it writes (I5): either the I/O side sees `reserved` move, or we see
             // that it wants the segment.
@@ -235,7 +251,7 @@ impl Lane {
             }
             if self.shared.io.state.load(Relaxed) == ACTIVE {
                 let (segment, offset) = (self.segment, self.offset);
-                return Ok(Span {
+                return Some(Span {
                     end: Place { segment, offset: offset + len, position: end },
                     segment,
                     offset,
@@ -244,8 +260,9 @@ impl Lane {
                     taken: Chain::EMPTY,
                 });
             }
+            self.unreserve();
         }
-        self.prepare_slow(len, head, None)
+        None
     }
 
     /// As [`Lane::claim`], with segments that were waited for; those not needed go back.
@@ -360,6 +377,8 @@ impl Lane {
         }
     }
 
+    #[cold]
+    #[inline(never)]
     fn unreserve(&mut self) {
         self.shared.producer.reserved.store(self.position.raw(), ABORT); // P2
         if !cfg!(mutant = "abort_barrier_missing") {
