@@ -6,10 +6,14 @@ use crate::engine::Shared;
 use crate::order::{ABORT, FINAL_SEE, OBSERVE, PUBLISH};
 use crate::position::Position;
 use crate::segments::{Chain, NIL};
-use crate::slab::SlabView;
+use crate::slab::{LINE, SlabView};
 use crate::sync::{Arc, AtomicBool, AtomicU32, AtomicU64, fence, light_barrier, spin_loop};
 use crate::{ClaimError, Grant, LaneId};
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+
+/// How far ahead of a commit the lines of later records are asked for, in bytes: a sender of many lanes comes back to each one
+/// too seldom for the processor to see a stream in it.
+const AHEAD: u32 = 256;
 
 /// In the I/O side's active set, or in the ready list on the way there.
 pub(crate) const ACTIVE: u32 = 0;
@@ -344,6 +348,7 @@ impl Lane {
         };
         self.shared.producer.reserved.store(end.position.raw(), Relaxed);
         if taken.count > 0 {
+            self.view.prefetch_write(taken.first, 0, AHEAD + 2 * LINE as u32);
             self.engine.look_at_due(self.consumed().distance(self.position, shift));
         }
         let (segment, offset, limit) = if begins_here {
@@ -569,6 +574,7 @@ impl Claim<'_> {
         lane.position = end.position;
         // P1. `reserved` has this value already: no claim is in progress any more.
         lane.shared.producer.committed.store(end.position.raw(), PUBLISH);
+        lane.view.prefetch_write(end.segment, end.offset + AHEAD, 2 * LINE as u32);
         if !cfg!(mutant = "commit_barrier_missing") {
             light_barrier();
         }
