@@ -447,6 +447,7 @@ fn core_config(config: &Config) -> CoreConfig {
         linger: config.linger(),
         batch_size: config.batch_size(),
         batch_max_bytes: config.batch_max_bytes(),
+        compression: crate::config::compression(&config.settings),
         max_request_size: config.max_request_size(),
         request_timeout: config.request_timeout(),
         delivery_timeout: config.delivery_timeout(),

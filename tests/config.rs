@@ -1,6 +1,6 @@
 //! Configuration from every source, through the public API.
 
-use forebay::config::{Acks, Config, ConfigBuilder, ConfigError, Standing, keys, reference_markdown};
+use forebay::config::{Acks, CompressionType, Config, ConfigBuilder, ConfigError, Standing, keys, reference_markdown};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -107,6 +107,10 @@ fn typed_methods_set_what_the_names_set() {
         .buffer_memory(1 << 20)
         .batch_size(2_000)
         .batch_max_bytes(3_000)
+        .compression(CompressionType::Gzip)
+        .gzip_level(4)
+        .lz4_level(5)
+        .zstd_level(-6)
         .linger(Duration::from_micros(1_500))
         .max_block(Duration::MAX)
         .max_in_flight(7)
@@ -140,6 +144,10 @@ fn typed_methods_set_what_the_names_set() {
         ("buffer.memory", "1048576"),
         ("batch.size", "2000"),
         ("batch.max.bytes", "3000"),
+        ("compression.type", "GZIP"),
+        ("compression.gzip.level", "4"),
+        ("compression.lz4.level", "5"),
+        ("compression.zstd.level", "-6"),
         ("linger.ms", "2"),
         ("max.block.ms", "9223372036854775807"),
         ("max.in.flight.requests.per.connection", "7"),
@@ -169,7 +177,7 @@ fn typed_methods_set_what_the_names_set() {
     assert_eq!(named.max_in_flight(), 7);
     assert_eq!(named.io_spin(), Duration::from_micros(22));
     let used = keys().filter(|spec| matches!(spec.standing, Standing::Used)).count();
-    assert_eq!(used, 30, "a new key needs its typed method and its line in this test");
+    assert_eq!(used, 34, "a new key needs its typed method and its line in this test");
 }
 
 #[test]

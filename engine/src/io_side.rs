@@ -280,6 +280,13 @@ impl IoSide {
         self.memory.split(run, at)
     }
 
+    /// Takes free memory for the I/O side's own use: runs of at least `len` bytes together, appended to `out`, or nothing.
+    /// They are released like any other. False: there is not enough that no waiting sender has a claim to (I8).
+    pub fn lease(&mut self, len: usize, out: &mut Vec<Run>) -> bool {
+        let segment_size = self.segment_size();
+        self.memory.lease(len.div_ceil(segment_size), segment_size as u32, &self.shared, out)
+    }
+
     /// Gives a run's bytes back: the broker has answered, or the connection that could still write them is closed.
     /// The segment is free once all of it was given back and the lane has moved on; see [`IoSide::settle`].
     ///

@@ -95,6 +95,23 @@ impl Memory {
         self.let_go(run.segment);
     }
 
+    /// Whole segments as runs, all `count` or none. What was freed since the last settle is nobody's yet; the rings are the
+    /// waiting senders' while there are any.
+    pub(crate) fn lease(&mut self, count: usize, segment_size: u32, shared: &Shared, out: &mut Vec<Run>) -> bool {
+        if shared.inbox.waiting() == 0 && self.waiters.is_empty() {
+            for ring in [&shared.hot, &shared.reserve] {
+                ring.drain(count.saturating_sub(self.freed.len()), &mut self.freed);
+            }
+        }
+        let Some(from) = self.freed.len().checked_sub(count) else { return false };
+        for _ in from..self.freed.len() {
+            let Some(segment) = self.freed.pop() else { break };
+            self.hold(segment);
+            out.push(Run { slab: self.slab, segment, start: 0, len: segment_size });
+        }
+        true
+    }
+
     pub(crate) fn collect_returns(&mut self, shared: &Shared) {
         shared.returns.take_all(&shared.table, &mut self.freed);
     }

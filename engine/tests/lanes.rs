@@ -360,3 +360,32 @@ fn handles_cross_threads_as_documented() {
     send::<Engine>();
     sync::<Engine>();
 }
+
+#[test]
+fn free_memory_can_be_leased_whole_or_not_at_all_and_not_past_a_waiting_sender() {
+    let (engine, mut io, _) = engine(4, 64);
+    let mut end = engine.producer_end();
+    let mut lane = end.lane(1).expect("open");
+    publish(&mut lane, &[7; 64]).expect("there is room");
+    let mut runs = Vec::new();
+    assert!(!io.lease(4 * 64, &mut runs), "one segment is the lane's");
+    assert!(runs.is_empty());
+    assert!(io.lease(2 * 64 + 1, &mut runs));
+    assert_eq!(runs.iter().map(Run::len).sum::<usize>(), 3 * 64);
+    for (number, run) in runs.iter_mut().enumerate() {
+        io.bytes_mut(run).fill(number as u8);
+    }
+    assert!(io.bytes(&runs[2]).iter().all(|byte| *byte == 2));
+    assert!(!io.lease(1, &mut runs), "nothing is left");
+    assert!(io.lease(0, &mut runs), "nothing is asked");
+    io.release(runs.pop().expect("a run"));
+    end.begin_wait(2).expect("open");
+    io.settle();
+    assert!(!io.lease(1, &mut runs), "what is free is set aside for the sender that waits");
+    release_all(&mut io, &mut runs);
+    let grant = end.poll_wait().expect("open").expect("granted");
+    drop(grant);
+    ready(&mut io);
+    io.settle();
+    assert_eq!(io.free_segments(), 3);
+}

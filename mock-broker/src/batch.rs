@@ -3,8 +3,11 @@
 //! Offsets of the header fields are those of Kafka's `DefaultRecordBatch`; the CRC-32C covers everything from the
 //! attributes to the end.
 
+use std::borrow::Cow;
+
 use crate::error_code;
 use crate::producers::ProducerStamp;
+use crate::unpack::unpack;
 
 /// Size of the header before the records.
 pub(crate) const HEADER: usize = 61;
@@ -101,8 +104,17 @@ impl<'a> Batch<'a> {
         self.producer.count
     }
 
-    pub(crate) fn is_compressed(&self) -> bool {
-        self.attributes & COMPRESSION_MASK != 0
+    /// The number of the codec, 0 for none.
+    pub(crate) fn codec(&self) -> i16 {
+        self.attributes & COMPRESSION_MASK
+    }
+
+    /// The bytes of the records, decompressed if need be.
+    ///
+    /// # Errors
+    /// They do not decompress, or by a codec that there is not.
+    pub(crate) fn records(&self) -> Result<Cow<'a, [u8]>, Refusal> {
+        unpack(self.codec(), self.bytes.get(HEADER..).unwrap_or_default())
     }
 
     pub(crate) fn is_transactional(&self) -> bool {
@@ -118,13 +130,13 @@ impl<'a> Batch<'a> {
         }
     }
 
-    /// Walks the records of an uncompressed batch in order.
+    /// Walks the records of a batch in order: `records` is what [`records`](Self::records) has given.
     ///
     /// # Errors
     /// The first record that is malformed, or bytes that are left over.
     #[inline]
-    pub(crate) fn walk(&self, mut visit: impl FnMut(RecordView<'a>)) -> Result<(), Refusal> {
-        let mut rest = Cursor { bytes: self.bytes.get(HEADER..).unwrap_or_default() };
+    pub(crate) fn walk<'r>(&self, records: &'r [u8], mut visit: impl FnMut(RecordView<'r>)) -> Result<(), Refusal> {
+        let mut rest = Cursor { bytes: records };
         for index in 0..self.count() {
             let broken = |reason| Refusal { code: error_code::INVALID_RECORD, reason, record: Some(index) };
             let record = rest.record().map_err(|Broken| broken("the record is malformed"))?;
@@ -276,7 +288,7 @@ mod tests {
     const PADDED: &[u8] = &[18, 0, 0, 0x82, 0x00, 1, 4, b'h', b'o', 0];
 
     fn code(bytes: &[u8]) -> i16 {
-        let result = Batch::parse(bytes).and_then(|b| b.check_crc().and_then(|()| b.walk(|_| {})));
+        let result = Batch::parse(bytes).and_then(|b| b.check_crc().and_then(|()| b.walk(&b.records()?, |_| {})));
         result.map_or_else(|refusal| refusal.code, |()| error_code::NONE)
     }
 
@@ -284,7 +296,7 @@ mod tests {
     fn padded_offset_deltas_are_legal() {
         let bytes = batch(&[PLAIN, PADDED].concat(), 2);
         let mut seen = Vec::new();
-        Batch::parse(&bytes).unwrap().walk(|r| seen.push((r.offset_delta, r.key, r.value))).unwrap();
+        Batch::parse(&bytes).unwrap().walk(&bytes[HEADER..], |r| seen.push((r.offset_delta, r.key, r.value))).unwrap();
         assert_eq!(seen, [(0, None, Some(&b"hi"[..])), (1, None, Some(&b"ho"[..]))]);
     }
 
@@ -294,7 +306,7 @@ mod tests {
         let record = [&[record.len() as u8 * 2 - 2], &record[1..]].concat();
         let bytes = batch(&record, 1);
         let mut headers = Vec::new();
-        Batch::parse(&bytes).unwrap().walk(|r| headers.extend(r.headers())).unwrap();
+        Batch::parse(&bytes).unwrap().walk(&bytes[HEADER..], |r| headers.extend(r.headers())).unwrap();
         assert_eq!(headers, [(&b"a"[..], Some(&b"1"[..])), (&b"b"[..], None)]);
     }
 
@@ -330,7 +342,7 @@ mod tests {
             }
             records.truncate(random.usize(..=records.len()));
             let bytes = batch(&records, 3);
-            let _ = Batch::parse(&bytes).and_then(|b| b.walk(|r| r.headers().for_each(drop)));
+            let _ = Batch::parse(&bytes).and_then(|b| b.walk(&b.records()?, |r| r.headers().for_each(drop)));
         }
     }
 }

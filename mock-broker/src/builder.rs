@@ -20,7 +20,7 @@ pub enum Mode {
     /// Check them as Kafka does, show each to the [verifier](Builder::verifier), store nothing.
     Verify,
     /// Read the batch headers only, check sequences, acknowledge, store nothing: for measuring a producer. Neither
-    /// CRC nor records are looked at, and compressed batches are taken.
+    /// CRC nor records are looked at.
     Discard,
 }
 

@@ -26,8 +26,8 @@
 //! ```
 //!
 //! # What it is not
-//! No groups, no transactions, no security, no replication (every node sees the same log), no compression: a
-//! compressed batch is refused, as what cannot be looked into cannot be checked ([`Mode::Discard`] takes it).
+//! No groups, no transactions, no security, no replication (every node sees the same log). Compressed batches are looked
+//! into and kept as they came; it does not compress by itself.
 //!
 //! # How it is built
 //! `server` polls the sockets of all nodes on one thread; `connection` cuts bytes into requests; `protocol` answers
@@ -49,6 +49,7 @@ mod producers;
 mod protocol;
 mod server;
 mod summary;
+mod unpack;
 mod verify;
 
 use std::io;

@@ -139,7 +139,8 @@ impl Log {
 fn each_record(stored: &Stored, mut visit: impl FnMut(i64, i64, &crate::batch::RecordView<'_>)) {
     let Ok(batch) = Batch::parse(&stored.bytes) else { return };
     // What is stored was walked when it came in, so the result holds no news.
-    let _ = batch.walk(|record| {
+    let Ok(records) = batch.records() else { return };
+    let _ = batch.walk(&records, |record| {
         let offset = stored.base_offset + i64::from(record.offset_delta);
         visit(offset, batch.base_timestamp.wrapping_add(record.timestamp_delta), &record);
     });

@@ -2,7 +2,7 @@
 
 use super::error::Problem;
 use super::key::{Kind, find, keys};
-use super::{Acks, Config, ConfigError, properties, rules};
+use super::{Acks, CompressionType, Config, ConfigError, properties, rules};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
@@ -156,9 +156,17 @@ setters! {
     /// A partition that holds this many bytes is sent without waiting for `linger.ms`. Default 16,384. Batches still grow up to
     /// `batch.max.bytes` under backlog.
     batch_size(bytes: usize) "batch.size" = |b, k, v| b.set(k, v.to_string());
-    /// The largest batch of several records, in bytes. Default 1,000,000. This project's own key. Must leave room for a request's
+    /// The largest batch of several records, in bytes before compression. Default 1,000,000. This project's own key. Must leave room for a request's
     /// framing within `max.request.size`, and be under the broker's `max.message.bytes`.
     batch_max_bytes(bytes: usize) "batch.max.bytes" = |b, k, v| b.set(k, v.to_string());
+    /// How batches are compressed. Default none. The levels are keys of their own, such as `compression.zstd.level`.
+    compression(codec: CompressionType) "compression.type" = |b, k, v| b.set(k, v.to_string());
+    /// gzip's level: 1 is quickest, 9 smallest. Default −1, which is 6. With `compression.type=gzip`.
+    gzip_level(level: i32) "compression.gzip.level" = |b, k, v| b.set(k, v.to_string());
+    /// lz4's level. Default 9, its fast compressor; any other from 1 to 17 is its thorough one. With `compression.type=lz4`.
+    lz4_level(level: i32) "compression.lz4.level" = |b, k, v| b.set(k, v.to_string());
+    /// zstd's level: −131,072 is quickest, 22 smallest. Default 3. With `compression.type=zstd`.
+    zstd_level(level: i32) "compression.zstd.level" = |b, k, v| b.set(k, v.to_string());
     /// How long a record may wait for others to share its batch. Default 5 ms. `batch.size`, `flush`, `close` and waiting senders
     /// end the wait early.
     linger(time: Duration) "linger.ms" = |b, k, v| b.millis(k, v);

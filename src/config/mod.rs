@@ -23,6 +23,7 @@
 //! ```
 
 mod builder;
+mod compression;
 mod error;
 mod key;
 mod other_keys;
@@ -34,6 +35,8 @@ mod suggest;
 mod used_keys;
 
 pub use builder::ConfigBuilder;
+pub use compression::CompressionType;
+pub(crate) use compression::compression;
 pub use error::{ConfigError, Problem};
 pub use key::{KeySpec, Kind, Origin, Standing, keys};
 pub use reference::{reference_markdown, reference_text};

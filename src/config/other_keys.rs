@@ -15,7 +15,6 @@ const fn row(
 const LONG: i64 = i64::MAX;
 const INT: i64 = i32::MAX as i64;
 
-const COMPRESSION: &str = "Compression";
 const TRANSACTIONS: &str = "Transactions";
 const PARTITION: &str = "Partitioning (other keys)";
 const CLUSTER: &str = "Cluster (other keys)";
@@ -23,7 +22,6 @@ const PLUG_INS: &str = "Serialisation, plug-ins, metrics";
 const TLS: &str = "TLS";
 const SASL: &str = "SASL";
 
-const LEVEL: Standing = Standing::Accepted("No effect: records are sent uncompressed in this version.");
 const SAMPLES: Standing = Standing::Accepted("No effect: this version keeps no sampled metrics.");
 const NO_TLS: Standing = Standing::Refused(
     "this version speaks PLAINTEXT only. Remove the TLS settings, and where the network is not trusted put a TLS tunnel between",
@@ -52,11 +50,6 @@ const fn sasl(name: &'static str, kind: Kind, default: &'static str) -> KeySpec 
 // A row reads as a row of a table, not one argument a line.
 #[rustfmt::skip]
 pub(super) const OTHER: &[KeySpec] = &[
-    row(COMPRESSION, "compression.type", Kind::Choice(&["none", "gzip", "snappy", "lz4", "zstd"]), "none",
-        Standing::Only(&["none"], "this version does not compress. Use none; the topic's own compression.type makes the broker compress")),
-    row(COMPRESSION, "compression.gzip.level", Kind::Int(-1, 9), "-1", LEVEL),
-    row(COMPRESSION, "compression.lz4.level", Kind::Int(1, 17), "9", LEVEL),
-    row(COMPRESSION, "compression.zstd.level", Kind::Int(-131_072, 22), "3", LEVEL),
     row(TRANSACTIONS, "transactional.id", Kind::Text, "",
         Standing::Refused("this version has no transactions. Remove it: enable.idempotence=true gives exactly-once to each partition without them")),
     row(TRANSACTIONS, "transaction.timeout.ms", Kind::Millis(0, INT), "60000",

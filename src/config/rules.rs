@@ -36,6 +36,7 @@ pub(super) fn check(builder: &ConfigBuilder) -> Result<Config, ConfigError> {
     check.client_id();
     check.idempotence();
     check.sizes();
+    check.compression();
     check.times();
     if check.problems.is_empty() {
         Ok(Config { settings: check.settings, adjustments: check.adjustments })
@@ -171,6 +172,19 @@ impl Check<'_> {
             }
         }
         self.settings.batch_size = self.settings.batch_size.min(self.settings.batch_max_bytes);
+    }
+
+    fn compression(&mut self) {
+        if self.settings.gzip_level == 0 {
+            self.problem("compression.gzip.level", "must be 1 to 9, or -1".to_owned());
+        }
+        let chosen = self.settings.compression;
+        if let Some(codec) = chosen.codec()
+            && !codec.is_built_in()
+        {
+            let message = format!("this build has no {chosen}: turn on the Cargo feature `{chosen}` of forebay");
+            self.problem("compression.type", message);
+        }
     }
 
     fn times(&mut self) {

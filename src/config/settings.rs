@@ -1,6 +1,6 @@
 //! A configuration that has passed every check.
 
-use super::{ConfigBuilder, ConfigError};
+use super::{CompressionType, ConfigBuilder, ConfigError};
 use std::fmt;
 use std::path::Path;
 use std::time::Duration;
@@ -127,8 +127,16 @@ settings! {
     buffer_memory: usize => usize, |s| s.buffer_memory;
     /// `batch.size` in bytes, at most `batch.max.bytes`.
     batch_size: usize => usize, |s| s.batch_size;
-    /// `batch.max.bytes`: header included.
+    /// `batch.max.bytes`: header included, before compression.
     batch_max_bytes: usize => usize, |s| s.batch_max_bytes;
+    /// `compression.type`
+    compression: CompressionType => CompressionType, |s| s.compression;
+    /// `compression.gzip.level`: 1 to 9, or −1 for the default, 6.
+    gzip_level: i32 => i32, |s| s.gzip_level;
+    /// `compression.lz4.level`
+    lz4_level: i32 => i32, |s| s.lz4_level;
+    /// `compression.zstd.level`
+    zstd_level: i32 => i32, |s| s.zstd_level;
     /// `linger.ms`
     linger: Duration => Duration, |s| s.linger;
     /// `max.block.ms`

@@ -1,5 +1,6 @@
 //! The rows of the keys that do something here.
 
+use super::CompressionType;
 use super::key::{KeySpec, Kind, Origin, Standing, Value};
 use super::settings::{Acks, Settings};
 
@@ -33,6 +34,7 @@ const fn of(origin: Origin, row: KeySpec) -> KeySpec {
 }
 
 const BUFFER: &str = "Buffering and batching";
+const COMPRESSION: &str = "Compression";
 const DELIVERY: &str = "Delivery";
 const CONNECTION: &str = "Cluster and connections";
 const PARTITION: &str = "Partitioning";
@@ -44,10 +46,10 @@ pub(super) const USED: &[KeySpec] = &[
         "All the memory for records, from the moment they are sent until the broker has acknowledged them. Taken once at start and never exceeded.",
         "When it is full, a send waits at most `max.block.ms`. A record that is larger than all of it never fits."),
     row(BUFFER, "batch.size", Kind::Bytes(0, INT), "16384", |s, v| s.batch_size = v.int() as usize,
-        "A partition that holds this many bytes is sent without waiting for `linger.ms`. It says when, not how much: under backlog batches grow up to `batch.max.bytes`.",
+        "A partition that holds this many bytes, before compression, is sent without waiting for `linger.ms`. It says when, not how much: under backlog batches grow up to `batch.max.bytes`.",
         "A value above `batch.max.bytes` raises that where it was not set, and counts as that where it was."),
     of(Origin::Forebay, row(BUFFER, "batch.max.bytes", Kind::Bytes(1_024, INT), "1000000", |s, v| s.batch_max_bytes = v.int() as usize,
-        "The largest batch, header included, unless it is a single record that is larger. Keep it under the broker's `max.message.bytes` (1,048,588 by default).",
+        "The largest batch before compression, header included, unless it is a single record that is larger. Keep it under the broker's `max.message.bytes` (1,048,588 by default).",
         "Must leave room for a request's framing within `max.request.size`; where it was not set, it is lowered to fit.")),
     row(BUFFER, "linger.ms", Kind::Millis(0, LONG), "5", |s, v| s.linger = v.duration(),
         "How long a record may wait for others to share its batch. 0 sends as soon as the I/O thread sees it.",
@@ -61,6 +63,19 @@ pub(super) const USED: &[KeySpec] = &[
     of(Origin::Forebay, row(BUFFER, "io.spin.us", Kind::Micros(0, 1_000_000), "0", |s, v| s.io_spin = v.duration(),
         "How long the I/O thread polls for more work before it sleeps: buys latency with CPU.",
         "Of use with `linger.ms=0`.")),
+    row(COMPRESSION, "compression.type", Kind::Choice(&["none", "gzip", "snappy", "lz4", "zstd"]), "none",
+        |s, v| s.compression = CompressionType::of_name(&v.text()),
+        "How batches are compressed, by the I/O thread when they are sent. A batch that does not shrink is sent as it is.",
+        "`batch.size` and `batch.max.bytes` count what records take before compression. One codec is one Cargo feature of this library, all on by default."),
+    row(COMPRESSION, "compression.gzip.level", Kind::Int(-1, 9), "-1", |s, v| s.gzip_level = v.int() as i32,
+        "1 is quickest, 9 smallest; -1 is the usual 6.",
+        "With `compression.type=gzip`."),
+    row(COMPRESSION, "compression.lz4.level", Kind::Int(1, 17), "9", |s, v| s.lz4_level = v.int() as i32,
+        "9 is lz4's fast compressor, as in Kafka; the others are its thorough one (LZ4 HC), for which anything above 12 is 12.",
+        "With `compression.type=lz4`."),
+    row(COMPRESSION, "compression.zstd.level", Kind::Int(-131_072, 22), "3", |s, v| s.zstd_level = v.int() as i32,
+        "Higher is smaller and slower. Levels above 12 also take tens of MiB of memory for the I/O thread.",
+        "With `compression.type=zstd`."),
     row(DELIVERY, "acks", Kind::Choice(&["all", "-1", "1", "0"]), "all", |s, v| s.acks = match v.text().as_str() {
             "0" => Acks::None,
             "1" => Acks::Leader,

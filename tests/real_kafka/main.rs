@@ -6,6 +6,7 @@
 mod support;
 
 mod cli;
+mod compression;
 mod crash;
 
 use std::collections::BTreeMap;

@@ -172,7 +172,11 @@ impl Core {
                 self.mark_gap(id);
                 self.retry_or_fail(id, answer, now);
             }
-            ErrorClass::MessageTooLarge if batch.count > 1 && !batch.maybe_appended => self.split(id, now),
+            ErrorClass::MessageTooLarge if batch.count > 1 && !batch.maybe_appended => {
+                if !self.split(id, now) {
+                    self.retry_or_fail(id, answer, now);
+                }
+            }
             ErrorClass::MessageTooLarge if batch.count == 1 => {
                 let accepted = self.metadata.largest_accepted(partition.topic);
                 let kind = FailureKind::TooLarge { size: batch.wire_len(), accepted, message: answer.message.clone() };

@@ -8,6 +8,7 @@ use forebay_engine::{IoSide, LaneId, Run};
 
 use super::ledger::{Ledger, Outcome, SpanId};
 use super::report::Delivered;
+use crate::compress::Codec;
 use crate::time::Time;
 use crate::wire::batch::BatchHeader;
 
@@ -45,7 +46,12 @@ pub(crate) struct Batch {
     /// Position among the partition's batches: retries keep it.
     pub(crate) order: u64,
     pub(crate) count: u32,
+    /// Bytes of the records as they are sent.
     pub(crate) records_len: usize,
+    /// Bytes of the records before compression.
+    pub(crate) plain_len: usize,
+    /// The codec, if it is compressed.
+    pub(crate) codec: Option<Codec>,
     pub(crate) records_crc: u32,
     pub(crate) base_timestamp: i64,
     pub(crate) max_timestamp: i64,
@@ -75,6 +81,8 @@ impl Batch {
             order: 0,
             count: 0,
             records_len: 0,
+            plain_len: 0,
+            codec: None,
             records_crc: 0,
             base_timestamp: 0,
             max_timestamp: 0,
@@ -104,7 +112,7 @@ impl Batch {
             producer_id: self.identity.id,
             producer_epoch: self.identity.epoch,
             base_sequence: self.base_sequence,
-            attributes: 0,
+            attributes: self.codec.map_or(0, Codec::attributes),
             records_crc: self.records_crc,
         }
     }

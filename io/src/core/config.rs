@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::compress::Compression;
+
 /// Kafka's `acks`: which replicas must have a batch before it counts as delivered.
 #[derive(Copy, Clone, Debug, Eq, PartialEq)]
 pub enum Acks {
@@ -41,8 +43,12 @@ pub struct CoreConfig {
     pub linger: Duration,
     /// `batch.size`: bytes at which a partition is due before its linger is over.
     pub batch_size: usize,
-    /// `batch.max.bytes`: the most bytes of one batch, header included. A single larger record goes alone.
+    /// `batch.max.bytes`: the most bytes of one batch before compression, header included. A single larger record goes
+    /// alone.
     pub batch_max_bytes: usize,
+    /// `compression.type` and its level. A codec that this build has not counts as none: see
+    /// [`Codec::is_built_in`](crate::compress::Codec::is_built_in).
+    pub compression: Option<Compression>,
     /// `max.request.size`: the most bytes of one Produce request. A single larger batch goes alone.
     pub max_request_size: usize,
     /// `request.timeout.ms`.
@@ -90,6 +96,7 @@ impl Default for CoreConfig {
             linger: Duration::from_millis(5),
             batch_size: 16_384,
             batch_max_bytes: 1_000_000,
+            compression: None,
             max_request_size: 1_048_576,
             request_timeout: Duration::from_secs(30),
             delivery_timeout: Duration::from_secs(120),

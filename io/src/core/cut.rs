@@ -10,8 +10,8 @@ use crate::wire::record::MAX_RECORDS;
 use crate::wire::walk::Walker;
 
 impl Core {
-    /// Takes what a partition's lanes hold into one batch of at most `limit` bytes, header included (a first record that
-    /// is larger goes alone). Lanes take turns to be first. None if there is nothing.
+    /// Takes what a partition's lanes hold into one batch of at most `limit` bytes before compression, header included (a
+    /// first record that is larger goes alone). Lanes take turns to be first. None if there is nothing.
     pub(super) fn cut(&mut self, number: u32, limit: usize, now: Time) -> Option<BatchId> {
         let partition = &mut self.partitions[number as usize];
         if partition.identity != self.idempotence.identity() && partition.is_settled() {
@@ -70,12 +70,14 @@ impl Core {
         batch.partition = number;
         batch.count = walker.count();
         batch.records_len = walker.bytes();
+        batch.plain_len = walker.bytes();
         batch.records_crc = walker.crc();
         batch.base_timestamp = window.unwrap_or(0);
         batch.max_timestamp = batch.base_timestamp.saturating_add(walker.max_ts_delta());
         batch.deadline = oldest + self.cfg.delivery_timeout;
         partition.number(batch);
         self.next_deadline = self.next_deadline.min(batch.deadline);
+        self.pack(id);
         Some(id)
     }
 

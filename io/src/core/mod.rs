@@ -12,7 +12,7 @@
 //! # The life of a record, from here
 //!
 //! A lane comes to life (`turn`), its partition becomes due, a slot on the leader's connection is free: its bytes are
-//! taken and stamped (`cut`), framed with other partitions' (`send`), written (`transmit`), answered
+//! taken and stamped (`cut`), compressed where they are (`pack`), framed with other partitions' (`send`), written (`transmit`), answered
 //! (`answer`), and reported (`ledger`). What fails goes to `retry`, into a split, or to its report.
 //!
 //! # Not obvious
@@ -37,6 +37,7 @@ mod identity;
 mod lane;
 mod ledger;
 mod metadata;
+mod pack;
 mod partition;
 mod ports;
 mod produced;
@@ -64,6 +65,7 @@ use self::metadata::Metadata;
 use self::partition::Partition;
 use self::produced::Produced;
 use self::requests::Requests;
+use crate::compress::Compressor;
 use crate::time::Time;
 use crate::topics::TopicTable;
 
@@ -93,6 +95,8 @@ pub struct Core {
     connections: Vec<Option<Connection>>,
     generations: u32,
     requests: Requests,
+    /// None without compression.
+    compressor: Option<Compressor>,
     idempotence: Idempotence,
     commands: VecDeque<Command>,
     closing: Closing,
@@ -133,6 +137,7 @@ impl Core {
     pub fn new(cfg: CoreConfig, io: IoSide, topics: Arc<TopicTable>, seed: u64, now: Time) -> Self {
         let brokers = Brokers::new(&cfg.bootstrap);
         let idempotence = Idempotence::new(cfg.enable_idempotence);
+        let compressor = cfg.compression.and_then(|c| Compressor::new(c, cfg.max_request_size).ok());
         Self {
             metadata: Metadata::new(now),
             brokers,
@@ -149,6 +154,7 @@ impl Core {
             connections: Vec::new(),
             generations: 0,
             requests: Requests::default(),
+            compressor,
             commands: VecDeque::new(),
             closing: Closing::default(),
             poisoned: false,

@@ -1,5 +1,6 @@
 //! `Produce` v3 to v13, read and answered in place: no allocation per request once the buffers have grown.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use super::wire::{Malformed, Parsed, Reader, Writer};
@@ -193,8 +194,8 @@ fn append(cluster: &mut Cluster, node: i32, number: Option<usize>, version: i16,
         answer.leader = Some((partition.leader, partition.leader_epoch));
         return answer;
     }
-    let batch = match check(bytes, config.mode, config.max_message_bytes) {
-        Ok(batch) => batch,
+    let (batch, records) = match check(bytes, config.mode, config.max_message_bytes) {
+        Ok(checked) => checked,
         Err(refusal) => {
             partition.refused += 1;
             let mut answer = Answer::error(refusal.code, Some(refusal.reason));
@@ -226,7 +227,7 @@ fn append(cluster: &mut Cluster, node: i32, number: Option<usize>, version: i16,
             *appended += 1;
             if let (Some(verifier), true) = (verifier, config.mode != Mode::Discard) {
                 // The walk has succeeded once, in `check`.
-                let _ = batch.walk(|record| verifier.record(&topic.name, index, record.value, record.key));
+                let _ = batch.walk(&records, |record| verifier.record(&topic.name, index, record.value, record.key));
             }
             base_offset
         }
@@ -236,8 +237,8 @@ fn append(cluster: &mut Cluster, node: i32, number: Option<usize>, version: i16,
     Answer { code: error_code::NONE, base_offset, log_start, record: None, reason: None, leader: None }
 }
 
-/// Everything that a batch must be on its own, whatever came before it.
-fn check(bytes: &[u8], mode: Mode, most: usize) -> Result<Batch<'_>, Refusal> {
+/// Everything that a batch must be on its own, whatever came before it. Its records come decompressed.
+fn check(bytes: &[u8], mode: Mode, most: usize) -> Result<(Batch<'_>, Cow<'_, [u8]>), Refusal> {
     let batch = Batch::parse(bytes)?;
     if bytes.len() > most {
         return Err(Refusal::new(error_code::MESSAGE_TOO_LARGE, "the batch is larger than message.max.bytes"));
@@ -247,15 +248,11 @@ fn check(bytes: &[u8], mode: Mode, most: usize) -> Result<Batch<'_>, Refusal> {
     }
     if mode != Mode::Discard {
         batch.check_crc()?;
-        if batch.is_compressed() {
-            return Err(Refusal::new(
-                error_code::UNSUPPORTED_COMPRESSION_TYPE,
-                "this broker looks at every record and does not decompress",
-            ));
-        }
-        batch.walk(|_| {})?;
+        let records = batch.records()?;
+        batch.walk(&records, |_| {})?;
+        return Ok((batch, records));
     }
-    Ok(batch)
+    Ok((batch, Cow::Borrowed(&[])))
 }
 
 impl Cluster {

@@ -12,7 +12,7 @@ pub(crate) struct ProducerOptions {
     pub(crate) bootstrap_server: Option<String>,
 
     /// Set a configuration key; may be given many times, and wins over --producer-config. `forebay config` lists the keys.
-    #[arg(long, value_name = "KEY=VALUE", value_parser = pair)]
+    #[arg(short = 'X', long, value_name = "KEY=VALUE", value_parser = pair)]
     pub(crate) producer_property: Vec<(String, String)>,
 
     /// Read configuration keys from a Java properties file.
