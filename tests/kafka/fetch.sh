@@ -9,7 +9,8 @@ set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$here/../.." && pwd)
-version=${2:-$(sed -n 's:.*<kafka.version>\(.*\)</kafka.version>.*:\1:p' "$here/pom.xml")}
+pinned=$(sed -n 's:.*<kafka.version>\(.*\)</kafka.version>.*:\1:p' "$here/pom.xml")
+version=${2:-$pinned}
 folder=${1:-$root/.kafka}
 jars=$folder/$version
 classes=$folder/$version-classes
@@ -24,7 +25,9 @@ if [ ! -d "$jars" ]; then
     echo "fetch.sh: getting the jars of Kafka $version through Maven" >&2
     fresh=$(mktemp -d "$folder/fetch.XXXXXX")
     trap 'rm -rf "$fresh"' EXIT
-    mvn -q -B -f "$here/pom.xml" -Dkafka.version="$version" \
+    only=()
+    [ "$version" = "$pinned" ] || only=(-Dbroker.only=true)
+    mvn -q -B -f "$here/pom.xml" -Dkafka.version="$version" "${only[@]}" \
         dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory="$fresh/jars" >&2
     # A rename is all or nothing; where another call has won, its jars are as good.
     mv -T "$fresh/jars" "$jars" 2>/dev/null || [ -d "$jars" ]

@@ -5,9 +5,13 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod chaos;
 mod cli;
 mod compression;
 mod crash;
+mod faults;
+mod ledger;
+mod load;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -27,7 +31,11 @@ const PATIENCE: Duration = Duration::from_secs(120);
 const NEW_YEAR: i64 = 1_704_067_200_000;
 
 fn producer(broker: &KafkaBroker, settings: &[(&str, &str)]) -> Producer {
-    let mut builder = Producer::builder().bootstrap_servers(broker.bootstrap());
+    producer_of(&broker.bootstrap(), settings)
+}
+
+fn producer_of(bootstrap: &str, settings: &[(&str, &str)]) -> Producer {
+    let mut builder = Producer::builder().bootstrap_servers(bootstrap);
     for (name, value) in settings {
         builder = builder.set(*name, *value);
     }
@@ -185,7 +193,7 @@ fn a_key_goes_to_the_partition_that_java_gives_it() {
     }
     producer.flush(PATIENCE).expect("flushed");
     producer.close(PATIENCE).expect("closed");
-    let expected = java_partitions(&keys, 7);
+    let expected = java_partitions(broker.kafka(), &keys, 7);
     assert_eq!(expected.len(), keys.len());
     let expected: BTreeMap<&[u8], u32> = keys.iter().map(Vec::as_slice).zip(expected).collect();
     let got = broker.consume_java("keyed");

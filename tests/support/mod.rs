@@ -1,5 +1,9 @@
 //! What the whole-producer tests share.
 
 pub(crate) mod cli;
+pub(crate) mod cluster;
+pub(crate) mod java;
 pub(crate) mod kafka;
+pub(crate) mod node;
+pub(crate) mod proxy;
 pub(crate) mod readers;

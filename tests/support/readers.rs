@@ -1,11 +1,12 @@
 //! What other clients read back: Kafka's own Java consumers and librdkafka (`kcat`).
 
 use std::fs::File;
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use super::kafka::{KafkaBroker, java};
+use super::java::Kafka;
+use super::kafka::KafkaBroker;
 
 /// A record as the Java consumer sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,19 +23,21 @@ pub(crate) struct ConsumedRecord {
 impl KafkaBroker {
     /// Every record of a topic, by the Java consumer with CRC checks; per partition in offset order.
     pub(crate) fn consume_java(&self, topic: &str) -> Vec<ConsumedRecord> {
-        let text = dump(&["records", &self.bootstrap(), topic], b"");
-        text.lines().map(|line| parse_dump(line).unwrap_or_else(|| panic!("Dump printed: {line}"))).collect()
+        let mut records = Vec::new();
+        read_java(self.kafka(), &self.direct(), topic, |record| records.push(record));
+        records
     }
 
     /// The sum of the end offsets of all partitions: how many records the topic has taken, duplicates included.
     pub(crate) fn end_offsets(&self, topic: &str) -> u64 {
-        let text = dump(&["ends", &self.bootstrap(), topic], b"");
-        text.lines().map(|line| line.parse::<u64>().expect("a number")).sum()
+        let mut ends = Vec::new();
+        dump(self.kafka(), &["ends", &self.direct(), topic], b"", |line| ends.push(line.to_owned()));
+        ends.iter().map(|line| line.parse::<u64>().expect("a number")).sum()
     }
 
     /// Kafka's console consumer, as a user would run it: the values of the topic's first `count` records, a line each, into `file`.
     pub(crate) fn console_consumer(&self, topic: &str, count: u64, file: &Path, settings: &[&str]) {
-        let mut command = java("org.apache.kafka.tools.consumer.ConsoleConsumer");
+        let mut command = self.kafka().java("org.apache.kafka.tools.consumer.ConsoleConsumer");
         command.args(["--bootstrap-server", &self.bootstrap(), "--topic", topic, "--from-beginning"]);
         command.args(["--max-messages", &count.to_string(), "--timeout-ms", "60000"]);
         for setting in settings {
@@ -47,53 +50,78 @@ impl KafkaBroker {
 
     /// Every record of a topic by librdkafka; headers as kcat prints them (`a=1,b=2`), which suits plain text only.
     pub(crate) fn consume_kcat(&self, topic: &str) -> Vec<(ConsumedRecord, String)> {
-        let done = Command::new("kcat")
-            .args(["-C", "-q", "-e", "-o", "beginning", "-X", "check.crcs=true", "-b", &self.bootstrap(), "-t", topic])
-            .args(["-f", "%p %o %T %K %S %k%s%h\\n"])
-            .stdin(Stdio::null())
-            .output()
-            .expect("kcat runs: install the package kcat");
-        assert!(done.status.success(), "kcat: {}", String::from_utf8_lossy(&done.stderr));
-        let mut rest = done.stdout.as_slice();
-        let mut records = Vec::new();
-        while !rest.is_empty() {
-            records.push(
-                parse_kcat(&mut rest).unwrap_or_else(|| panic!("kcat printed: {}", String::from_utf8_lossy(rest))),
-            );
-        }
-        records
+        read_kcat(&self.direct(), topic)
     }
 }
 
-/// The partition that the Java producer gives to each key. Call only where a broker has started: the jars are there then.
-pub(crate) fn java_partitions(keys: &[Vec<u8>], partitions: u32) -> Vec<u32> {
+/// Every record of a topic, by the Java consumer with CRC checks; per partition in offset order.
+pub(crate) fn read_java(kafka: &Kafka, bootstrap: &str, topic: &str, mut each: impl FnMut(ConsumedRecord)) {
+    dump(kafka, &["records", bootstrap, topic], b"", |line| {
+        each(parse_dump(line).unwrap_or_else(|| panic!("Dump printed: {line}")));
+    });
+}
+
+/// Every record of a topic by librdkafka, with its headers as kcat prints them.
+pub(crate) fn read_kcat(bootstrap: &str, topic: &str) -> Vec<(ConsumedRecord, String)> {
+    let done = Command::new("kcat")
+        .args(["-C", "-q", "-e", "-o", "beginning", "-X", "check.crcs=true", "-b", bootstrap, "-t", topic])
+        .args(["-f", "%p %o %T %K %S %k%s%h\\n"])
+        .stdin(Stdio::null())
+        .output()
+        .expect("kcat runs: install the package kcat");
+    assert!(done.status.success(), "kcat: {}", String::from_utf8_lossy(&done.stderr));
+    let mut rest = done.stdout.as_slice();
+    let mut records = Vec::new();
+    while !rest.is_empty() {
+        records
+            .push(parse_kcat(&mut rest).unwrap_or_else(|| panic!("kcat printed: {}", String::from_utf8_lossy(rest))));
+    }
+    records
+}
+
+/// The partition that the Java producer gives to each key.
+pub(crate) fn java_partitions(kafka: &Kafka, keys: &[Vec<u8>], partitions: u32) -> Vec<u32> {
     let mut input = String::new();
     for key in keys {
         input.extend(key.iter().map(|byte| format!("{byte:02x}")));
         input.push('\n');
     }
-    let text = dump(&["partitions", &partitions.to_string()], input.as_bytes());
-    text.lines().map(|line| line.parse().expect("a number")).collect()
+    let mut given = Vec::new();
+    dump(kafka, &["partitions", &partitions.to_string()], input.as_bytes(), |line| {
+        given.push(line.parse().expect("a number"));
+    });
+    given
 }
 
-fn dump(arguments: &[&str], input: &[u8]) -> String {
-    let mut child = java("Dump")
-        .args(arguments)
+/// Runs `Dump` and hands on what it prints, line by line: a long log need not fit into memory as text.
+fn dump(kafka: &Kafka, arguments: &[&str], input: &[u8], each: impl FnMut(&str)) {
+    lines(kafka.java("Dump").args(arguments), input, each);
+}
+
+/// Runs a reader to its end, which must be a success, and hands on its lines.
+pub(crate) fn lines(command: &mut Command, input: &[u8], mut each: impl FnMut(&str)) {
+    let mut child = command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .expect("java runs");
+        .unwrap_or_else(|e| panic!("{}: {e}", command.get_program().display()));
     let mut stdin = child.stdin.take().expect("stdin is a pipe");
+    let stdout = child.stdout.take().expect("stdout is a pipe");
     let input = input.to_vec();
+    // What it complains of is read by a thread, here by `wait_with_output` of it: a full pipe would stop it.
     let writer = std::thread::spawn(move || stdin.write_all(&input));
-    let done = child.wait_with_output().expect("java ends");
-    assert!(done.status.success(), "Dump {arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
-    writer.join().expect("the writer ends").expect("Dump reads its input");
-    String::from_utf8(done.stdout).expect("Dump prints ASCII")
+    let waiter = std::thread::spawn(move || child.wait_with_output());
+    for line in BufReader::new(stdout).lines() {
+        each(&line.expect("the reader prints ASCII"));
+    }
+    let done = waiter.join().expect("the waiter ends").expect("the reader ends");
+    let err = String::from_utf8_lossy(&done.stderr);
+    assert!(done.status.success(), "{:?}: {err}", command.get_args().collect::<Vec<_>>());
+    writer.join().expect("the writer ends").expect("the reader reads its input");
 }
 
-fn parse_dump(line: &str) -> Option<ConsumedRecord> {
+pub(crate) fn parse_dump(line: &str) -> Option<ConsumedRecord> {
     let mut fields = line.split('\t');
     let partition = fields.next()?.parse().ok()?;
     let offset = fields.next()?.parse().ok()?;

@@ -24,12 +24,15 @@ cargo xtask COMMAND
 
   test [--require-all] [--only STEP,…]
                     everything: format, lints, MSRV, units, integration, docs, benches as tests,
-                    valgrind, shuttle, loom models, real Kafka, fuzz corpora; a table of what ran at the end.
+                    valgrind, shuttle, loom models, real Kafka, chaos, fuzz corpora; a table of what ran at the end.
                     --require-all makes anything that had to be skipped a failure.
   loom [FILTER]     the loom models whose name contains FILTER, each with its interleavings and time
   shuttle           the whole engine under randomised schedules; FOREBAY_SEED=n replays, FOREBAY_SCHEDULES=n says how many
   memcheck          the engine's tests under valgrind
   kafka [FILTER]    the tests against a real Kafka (needs a JDK 17 or later, Maven and kcat)
+  chaos [--seconds N] [--seed N]
+                    three brokers under kill -9, stops, elections, reassignments and a bad network for N
+                    seconds (75); prints a report and leaves it in target/tmp/chaos-report.txt
   mutants [FILTER]  every mutant of loom-tests/mutants.txt must be killed by the model named for it;
                     a run without FILTER writes the table into loom-tests/README.md
   fuzz [SECONDS]    replays the corpora of fuzz/ and tries each door with mutations of them: from a fixed
@@ -50,6 +53,7 @@ fn main() -> ExitCode {
         ["memcheck"] => Ok(single(memcheck::step())),
         ["kafka"] => Ok(single(kafka::step(None))),
         ["kafka", filter] => Ok(single(kafka::step(Some(filter)))),
+        ["chaos", options @ ..] => kafka::chaos(options).map(single),
         ["mutants"] => mutants::run(None),
         ["mutants", filter] => mutants::run(Some(filter)),
         ["fuzz"] => Ok(single(fuzz::step(None))),
