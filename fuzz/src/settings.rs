@@ -17,7 +17,7 @@ pub fn properties(data: &[u8]) {
     let data = &data[..data.len().min(LARGEST / 8)];
     any_file(data);
     let separator = SEPARATORS[data.len() / 2 % SEPARATORS.len()];
-    round_trip(&String::from_utf8_lossy(data), separator, data.len() % 2 == 0);
+    round_trip(&String::from_utf8_lossy(data), separator, data.len().is_multiple_of(2));
 }
 
 /// Reads a properties file: every problem is said, with its line, and nothing that was accepted is out of its range.

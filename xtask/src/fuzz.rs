@@ -41,6 +41,8 @@ fn all(step: &mut Step, seconds: u32) -> Result<(), String> {
     if doors.is_empty() || doors != corpora {
         return Err(format!("targets and corpora differ: {:?}", doors.symmetric_difference(&corpora)));
     }
+    let artifacts = run::root().join("fuzz/artifacts");
+    fs::create_dir_all(&artifacts).map_err(|e| format!("{}: {e}", artifacts.display()))?;
     let fresh = SystemTime::now().duration_since(UNIX_EPOCH).map_or(2, |time| time.as_secs());
     let work: Vec<Command> = doors.iter().flat_map(|door| commands(&target, door, [FIXED, fresh], seconds)).collect();
     let results = in_parallel(work);
@@ -57,7 +59,7 @@ fn all(step: &mut Step, seconds: u32) -> Result<(), String> {
 /// The real target reads its corpus, and the short runs go on from there.
 fn commands(target: &Path, door: &str, seeds: [u64; 2], seconds: u32) -> Vec<Command> {
     let mut replay = Command::new(target.join("debug").join(door));
-    replay.args(["-runs=0", &format!("corpus/{door}")]);
+    replay.args(["-runs=0", &format!("-artifact_prefix=artifacts/{door}-"), &format!("corpus/{door}")]);
     let mut all = vec![replay];
     for seed in seeds {
         let mut short = Command::new(target.join("debug/examples/short"));

@@ -110,9 +110,11 @@ fn run(name: &'static str, door: Door, options: &Options, watched: &Watched) -> 
     Ok(true)
 }
 
-/// The input that a door has, and since when.
+/// A door, the input that it has, and since when.
+type Now = (&'static str, Arc<Vec<u8>>, Instant);
+
 #[derive(Default)]
-struct Watched(Mutex<Option<(&'static str, Arc<Vec<u8>>, Instant)>>);
+struct Watched(Mutex<Option<Now>>);
 
 impl Watched {
     fn begin(&self, name: &'static str, input: Vec<u8>) {
