@@ -30,52 +30,62 @@ pub(crate) const DEAD_FINAL: u32 = 5;
 /// Retired after its producer end was dropped: in no list, and never again.
 pub(crate) const GONE: u32 = 6;
 
-/// What both ends of a lane see: two cache lines.
+/// What both ends of a lane see: a cache line for each way that it is written and read.
 pub(crate) struct LaneShared {
+    claim: ClaimLine,
     producer: ProducerLine,
     io: IoLine,
+    taken: TakenLine,
     /// Link of the ready list; valid while listed.
     pub(crate) next_ready: AtomicU32,
     pub(crate) index: u32,
     pub(crate) tag: u64,
 }
 
-/// Written by the producer.
+/// Written by the producer for each claim, read by the I/O side only when it retires the lane: so it stays in the
+/// producer's cache however closely the I/O side watches `committed`.
 #[repr(align(64))]
-struct ProducerLine {
+struct ClaimLine {
     /// Where the claim in progress will end; equals `committed` while there is none.
     reserved: AtomicU64,
-    /// Everything before this is published.
-    committed: AtomicU64,
     /// First segment after a retirement; published with `committed`.
     first: AtomicU32,
     dropped: AtomicBool,
 }
 
-/// Written by the I/O side, seldom.
+/// Written by the producer once a record, watched by the I/O side: nothing else is written here.
+#[repr(align(64))]
+struct ProducerLine {
+    /// Everything before this is published.
+    committed: AtomicU64,
+}
+
+/// Looked at by the producer twice a record, and written only when the lane begins or ends to live.
 #[repr(align(64))]
 struct IoLine {
     state: AtomicU32,
-    /// How far the I/O side has taken; read by the producer once a segment.
-    consumed: AtomicU64,
     /// The last word: records committed up to here were seen.
     final_position: AtomicU64,
+}
+
+/// Written by the I/O side whenever it takes, read by the producer once a segment.
+#[repr(align(64))]
+struct TakenLine {
+    /// How far the I/O side has taken.
+    consumed: AtomicU64,
 }
 
 impl LaneShared {
     pub(crate) fn new(index: u32, tag: u64) -> Self {
         LaneShared {
-            producer: ProducerLine {
+            claim: ClaimLine {
                 reserved: AtomicU64::new(0),
-                committed: AtomicU64::new(0),
                 first: AtomicU32::new(NIL),
                 dropped: AtomicBool::new(false),
             },
-            io: IoLine {
-                state: AtomicU32::new(RETIRED),
-                consumed: AtomicU64::new(0),
-                final_position: AtomicU64::new(0),
-            },
+            producer: ProducerLine { committed: AtomicU64::new(0) },
+            io: IoLine { state: AtomicU32::new(RETIRED), final_position: AtomicU64::new(0) },
+            taken: TakenLine { consumed: AtomicU64::new(0) },
             next_ready: AtomicU32::new(crate::ready::END),
             index,
             tag,
@@ -90,19 +100,19 @@ impl LaneShared {
 
     /// P2: where a claim in progress would end.
     pub(crate) fn reserved(&self) -> Position {
-        Position::from_raw(self.producer.reserved.load(crate::order::RECLAIM_LOOK))
+        Position::from_raw(self.claim.reserved.load(crate::order::RECLAIM_LOOK))
     }
 
     pub(crate) fn first(&self) -> u32 {
-        self.producer.first.load(Relaxed)
+        self.claim.first.load(Relaxed)
     }
 
     pub(crate) fn is_dropped(&self) -> bool {
-        self.producer.dropped.load(Relaxed)
+        self.claim.dropped.load(Relaxed)
     }
 
     pub(crate) fn set_consumed(&self, position: Position) {
-        self.io.consumed.store(position.raw(), Relaxed);
+        self.taken.consumed.store(position.raw(), Relaxed);
     }
 
     pub(crate) fn state(&self) -> u32 {
@@ -153,6 +163,8 @@ pub struct Lane {
     /// The last claim found the lane retired: its commit brings it back to life.
     revive: bool,
     window: i64,
+    /// The claim in progress, if it goes beyond the open segment; stale otherwise.
+    span: Span,
     shared: Arc<LaneShared>,
     engine: Arc<Shared>,
     /// Keeps `Lane` from being `Sync`: two threads must not even look at one lane.
@@ -169,6 +181,7 @@ impl Lane {
             position: Position::START,
             revive: false,
             window: 0,
+            span: Span::NOTHING,
             shared,
             engine,
             _not_sync: std::marker::PhantomData,
@@ -204,8 +217,11 @@ impl Lane {
     /// [`ClaimError::Closed`]. The lane is as it was before.
     #[inline]
     pub fn claim(&mut self, len: usize, head: usize) -> Result<Claim<'_>, ClaimError> {
-        let span = self.prepare(len, head)?;
-        Ok(Claim { span, lane: self })
+        if self.announce(len) {
+            return Ok(self.claim_announced(len));
+        }
+        self.prepare_slow(len, head, None)?;
+        Ok(self.claim_beyond())
     }
 
     /// As [`Lane::claim`], and if that is refused, asks `supply` for the segments: it may wait for them, or say no.
@@ -219,54 +235,57 @@ impl Lane {
         head: usize,
         supply: impl FnOnce(ClaimError) -> Result<Grant, E>,
     ) -> Result<Claim<'_>, E> {
-        let span = match self.prepare(len, head) {
-            Ok(span) => span,
-            Err(refused) => self.prepare_slow(len, head, Some(supply(refused)?))?,
-        };
-        Ok(Claim { span, lane: self })
+        if self.announce(len) {
+            return Ok(self.claim_announced(len));
+        }
+        if let Err(refused) = self.prepare_slow(len, head, None) {
+            self.prepare_slow(len, head, Some(supply(refused)?))?;
+        }
+        Ok(self.claim_beyond())
     }
 
     /// As [`Lane::claim`], if the open segment has room for all of it; otherwise None, and whoever asks goes on with
     /// [`Lane::claim`]. For hot paths: small enough to be inlined, and without a way that needs memory to return.
     #[inline(always)]
     pub fn claim_here(&mut self, len: usize) -> Option<Claim<'_>> {
-        let span = self.prepare_here(len)?;
-        Some(Claim { span, lane: self })
-    }
-
-    #[inline]
-    fn prepare(&mut self, len: usize, head: usize) -> Result<Span, ClaimError> {
-        match self.prepare_here(len) {
-            Some(span) => Ok(span),
-            None => self.prepare_slow(len, head, None),
+        if len.wrapping_sub(1) >= self.room as usize {
+            return None;
         }
-    }
-
-    #[inline(always)]
-    fn prepare_here(&mut self, len: usize) -> Option<Span> {
-        if len.wrapping_sub(1) < self.room as usize {
-            let len = len as u32;
-            // The claim is announced before it writes (I5): either the I/O side sees `reserved` move, or we see
-            // that it wants the segment.
-            let end = self.position.advance(len);
-            self.shared.producer.reserved.store(end.raw(), Relaxed);
-            if !cfg!(mutant = "claim_barrier_missing") {
-                light_barrier();
-            }
-            if self.shared.io.state.load(Relaxed) == ACTIVE {
-                let (segment, offset) = (self.segment, self.offset);
-                return Some(Span {
-                    end: Place { segment, offset: offset + len, position: end },
-                    segment,
-                    offset,
-                    limit: offset + len,
-                    left: len as usize,
-                    taken: Chain::EMPTY,
-                });
-            }
-            self.unreserve();
+        if self.announce(len) {
+            return Some(self.claim_announced(len));
         }
+        self.unreserve();
         None
+    }
+
+    /// Announces a claim that fits the open segment. False: it doesn't, or the I/O side wants the segment.
+    #[inline]
+    fn announce(&mut self, len: usize) -> bool {
+        if len > self.room as usize {
+            return false;
+        }
+        // The claim is announced before it writes (I5): either the I/O side sees `reserved` move, or we see
+        // that it wants the segment.
+        self.shared.claim.reserved.store(self.position.advance(len as u32).raw(), Relaxed);
+        if !cfg!(mutant = "claim_barrier_missing") {
+            light_barrier();
+        }
+        self.shared.io.state.load(Relaxed) == ACTIVE
+    }
+
+    /// The claim that was announced, in the open segment.
+    #[inline]
+    fn claim_announced(&mut self, len: usize) -> Claim<'_> {
+        let (segment, offset) = (self.segment, self.offset);
+        let end = self.position.advance(len as u32);
+        Claim { segment, offset, limit: offset + len as u32, left: len, end, beyond: false, lane: self }
+    }
+
+    /// The claim that [`Lane::prepare_slow`] left in `span`.
+    #[inline]
+    fn claim_beyond(&mut self) -> Claim<'_> {
+        let Span { segment, offset, limit, left, end, .. } = self.span;
+        Claim { segment, offset, limit, left, end: end.position, beyond: true, lane: self }
     }
 
     /// As [`Lane::claim`], with segments that were waited for; those not needed go back.
@@ -274,14 +293,14 @@ impl Lane {
     /// # Errors
     /// As [`Lane::claim`]; the grant is given back in every case.
     pub fn claim_with(&mut self, grant: Grant, len: usize, head: usize) -> Result<Claim<'_>, ClaimError> {
-        let span = self.prepare_slow(len, head, Some(grant))?;
-        Ok(Claim { span, lane: self })
+        self.prepare_slow(len, head, Some(grant))?;
+        Ok(self.claim_beyond())
     }
 
-    /// Takes part of the claim's way that is rare: a new segment, a lane that was retired, the end of the engine.
+    /// Makes `span` the claim. The part of a claim's way that is rare: a new segment, a lane that was retired, the end of the engine.
     #[cold]
     #[inline(never)]
-    fn prepare_slow(&mut self, len: usize, head: usize, grant: Option<Grant>) -> Result<Span, ClaimError> {
+    fn prepare_slow(&mut self, len: usize, head: usize, grant: Option<Grant>) -> Result<(), ClaimError> {
         let size = self.view.segment_size();
         assert!(head <= len && head <= size as usize, "the head of a claim must fit in it and in a segment");
         let most = self.engine.segments_for(len);
@@ -289,7 +308,7 @@ impl Lane {
             return Err(ClaimError::NeverFits { limit: self.engine.largest_claim() });
         }
         // Any value but `committed` says "a claim is in progress"; the true end follows below.
-        self.shared.producer.reserved.store(self.position.raw() + 1, Relaxed);
+        self.shared.claim.reserved.store(self.position.raw() + 1, Relaxed);
         if !cfg!(mutant = "slow_claim_barrier_missing") {
             light_barrier();
         }
@@ -324,7 +343,7 @@ impl Lane {
         }
         if taken.count > 0 {
             if self.segment == NIL {
-                self.shared.producer.first.store(taken.first, Relaxed);
+                self.shared.claim.first.store(taken.first, Relaxed);
             } else {
                 table.set_end(self.segment, self.offset + here as u32);
                 if !cfg!(mutant = "chain_is_not_linked") {
@@ -346,7 +365,7 @@ impl Lane {
                 position: Position::new(ordinal + u64::from(taken.count), in_last, shift),
             }
         };
-        self.shared.producer.reserved.store(end.position.raw(), Relaxed);
+        self.shared.claim.reserved.store(end.position.raw(), Relaxed);
         if taken.count > 0 {
             self.view.prefetch_write(taken.first, 0, AHEAD + 2 * LINE as u32);
             self.engine.look_at_due(self.consumed().distance(self.position, shift));
@@ -356,7 +375,8 @@ impl Lane {
         } else {
             (taken.first, 0, size.min(len as u32))
         };
-        Ok(Span { end, segment, offset, limit, left: len, taken })
+        self.span = Span { end, segment, offset, limit, left: len, taken };
+        Ok(())
     }
 
     /// Brings the lane into a state in which a claim may go on, `reserved` being announced already.
@@ -385,7 +405,7 @@ impl Lane {
     #[cold]
     #[inline(never)]
     fn unreserve(&mut self) {
-        self.shared.producer.reserved.store(self.position.raw(), ABORT); // P2
+        self.shared.claim.reserved.store(self.position.raw(), ABORT); // P2
         if !cfg!(mutant = "abort_barrier_missing") {
             light_barrier(); // meets the heavy barrier of the close: it sees no claim, or we see that it waits for this one
         }
@@ -394,8 +414,53 @@ impl Lane {
         }
     }
 
+    /// Takes back the claim in progress, and the segments taken for it if it went `beyond` the open one.
+    #[cold]
+    #[inline(never)]
+    fn abort(&mut self, beyond: bool) {
+        if beyond && self.span.taken.count > 0 {
+            self.engine.give_back(self.span.taken);
+        }
+        self.unreserve();
+    }
+
+    /// Where the claim in progress goes on behind `segment`.
+    #[cold]
+    #[inline(never)]
+    fn segment_after(&self, segment: u32) -> u32 {
+        if segment == self.segment { self.span.taken.first } else { self.engine.table.next(segment) }
+    }
+
+    /// Writes more bytes than the segment under way has place for.
+    #[cold]
+    #[inline(never)]
+    fn put_across(&mut self, at: Aside, mut bytes: &[u8]) -> Aside {
+        // Taken apart into a claim that is neither committed nor aborted here: both are the business of the one it stands for.
+        let Aside { segment, offset, limit, left } = at;
+        let claim = Claim { segment, offset, limit, left, end: Position::START, beyond: true, lane: self };
+        let mut claim = std::mem::ManuallyDrop::new(claim);
+        while !bytes.is_empty() {
+            let chunk = claim.chunk();
+            let (now, later) = bytes.split_at(chunk.len().min(bytes.len()));
+            chunk[..now.len()].copy_from_slice(now);
+            claim.advance(now.len());
+            bytes = later;
+        }
+        Aside { segment: claim.segment, offset: claim.offset, limit: claim.limit, left: claim.left }
+    }
+
+    /// The open segment is the one in which the claim in `span` ends.
+    #[cold]
+    #[inline(never)]
+    fn move_to_end(&mut self) {
+        let Place { segment, offset, .. } = self.span.end;
+        self.segment = segment;
+        self.offset = offset;
+        self.room = self.view.segment_size() - offset;
+    }
+
     fn consumed(&self) -> Position {
-        Position::from_raw(self.shared.io.consumed.load(Relaxed))
+        Position::from_raw(self.shared.taken.consumed.load(Relaxed))
     }
 
     /// The rare rest of a commit: the lane comes back to life, or the engine has ended meanwhile.
@@ -448,7 +513,7 @@ fn spin_loop_once() {
 
 impl Drop for Lane {
     fn drop(&mut self) {
-        self.shared.producer.dropped.store(true, Relaxed);
+        self.shared.claim.dropped.store(true, Relaxed);
         if !cfg!(mutant = "drop_fence_missing") {
             fence(SeqCst); // meets the heavy barrier of a retirement: it sees `dropped`, or we see RETIRING or RETIRED
         }
@@ -481,9 +546,47 @@ struct Place {
     position: Position,
 }
 
-/// What a claim covers.
+/// A claim that takes segments, as [`Lane::prepare_slow`] has it.
 #[derive(Clone, Copy)]
 struct Span {
+    /// Where its first byte goes.
+    segment: u32,
+    offset: u32,
+    /// Its end in that segment.
+    limit: u32,
+    left: usize,
+    /// Segments taken for it.
+    taken: Chain,
+    end: Place,
+}
+
+impl Span {
+    const NOTHING: Span = Span {
+        segment: NIL,
+        offset: 0,
+        limit: 0,
+        left: 0,
+        taken: Chain::EMPTY,
+        end: Place { segment: NIL, offset: 0, position: Position::START },
+    };
+}
+
+/// Where the writing of a claim has got to.
+#[derive(Clone, Copy)]
+struct Aside {
+    segment: u32,
+    offset: u32,
+    limit: u32,
+    left: usize,
+}
+
+/// Claimed bytes, to be written from first to last and committed. Dropped without commit, it leaves no trace.
+///
+/// It is made to live in registers. As a larger value it was moved through memory, and a wide load behind narrow stores waits until
+/// all stores before it have reached the cache, those of the record before included: most of the time of a hand-off
+/// (`benches/rivals`). So what is rare is called by value and lies in the lane.
+#[must_use = "a claim that is not committed is aborted"]
+pub struct Claim<'a> {
     /// Where the next byte goes.
     segment: u32,
     offset: u32,
@@ -491,15 +594,10 @@ struct Span {
     limit: u32,
     /// Bytes not written yet.
     left: usize,
-    /// Segments taken for this claim.
-    taken: Chain,
-    end: Place,
-}
-
-/// Claimed bytes, to be written from first to last and committed. Dropped without commit, it leaves no trace.
-#[must_use = "a claim that is not committed is aborted"]
-pub struct Claim<'a> {
-    span: Span,
+    /// Where the claim ends.
+    end: Position,
+    /// More of it is in the lane's `span`.
+    beyond: bool,
     lane: &'a mut Lane,
 }
 
@@ -507,18 +605,18 @@ impl Claim<'_> {
     /// Bytes still to be written.
     #[inline]
     pub fn remaining(&self) -> usize {
-        self.span.left
+        self.left
     }
 
     /// The rest of the claim that lies in the present segment, to be written in place; [`Claim::advance`] moves on.
     /// For a claim that fits its segment this is all of it.
     #[inline]
     pub fn chunk(&mut self) -> &mut [u8] {
-        let len = self.span.limit - self.span.offset;
-        self.lane.engine.slab.witness_write(self.span.segment, self.span.offset, len);
+        let len = self.limit - self.offset;
+        self.lane.engine.slab.witness_write(self.segment, self.offset, len);
         // SAFETY: I2: bytes from the committed position to the claim's end belong to the lane's one producer, whose
         // `&mut` this claim holds.
-        unsafe { self.lane.view.slice_mut(self.span.segment, self.span.offset, len) }
+        unsafe { self.lane.view.slice_mut(self.segment, self.offset, len) }
     }
 
     /// Says that the next `count` bytes of the present [`Claim::chunk`] are written.
@@ -527,17 +625,13 @@ impl Claim<'_> {
     /// If `count` is more than that chunk has.
     #[inline]
     pub fn advance(&mut self, count: usize) {
-        assert!(count <= (self.span.limit - self.span.offset) as usize, "a claim is advanced within its chunk");
-        self.span.offset += count as u32;
-        self.span.left -= count;
-        if self.span.offset == self.span.limit && self.span.left > 0 {
-            self.span.segment = if self.span.segment == self.lane.segment {
-                self.span.taken.first
-            } else {
-                self.lane.engine.table.next(self.span.segment)
-            };
-            self.span.offset = 0;
-            self.span.limit = self.lane.view.segment_size().min(self.span.left as u32);
+        assert!(count <= (self.limit - self.offset) as usize, "a claim is advanced within its chunk");
+        self.offset += count as u32;
+        self.left -= count;
+        if self.offset == self.limit && self.left > 0 {
+            self.segment = self.lane.segment_after(self.segment);
+            self.offset = 0;
+            self.limit = self.lane.view.segment_size().min(self.left as u32);
         }
     }
 
@@ -545,15 +639,17 @@ impl Claim<'_> {
     ///
     /// # Panics
     /// If `bytes` is longer than what remains of the claim.
-    pub fn put(&mut self, mut bytes: &[u8]) {
-        assert!(bytes.len() <= self.span.left, "a claim holds no more than was claimed");
-        while !bytes.is_empty() {
-            let chunk = self.chunk();
-            let n = chunk.len().min(bytes.len());
-            let (now, later) = bytes.split_at(n);
-            chunk[..n].copy_from_slice(now);
-            self.advance(n);
-            bytes = later;
+    #[inline]
+    pub fn put(&mut self, bytes: &[u8]) {
+        assert!(bytes.len() <= self.left, "a claim holds no more than was claimed");
+        if bytes.len() <= (self.limit - self.offset) as usize {
+            self.chunk()[..bytes.len()].copy_from_slice(bytes);
+            self.advance(bytes.len());
+        } else {
+            // By value, there and back: a claim whose address were taken would live in memory.
+            let aside = Aside { segment: self.segment, offset: self.offset, limit: self.limit, left: self.left };
+            Aside { segment: self.segment, offset: self.offset, limit: self.limit, left: self.left } =
+                self.lane.put_across(aside, bytes);
         }
     }
 
@@ -567,14 +663,17 @@ impl Claim<'_> {
         let this = std::mem::ManuallyDrop::new(self);
         // SAFETY: `this` is never used or dropped after; reading out its `lane` reference ends the claim's borrow.
         let lane: &mut Lane = unsafe { std::ptr::read(&raw const this.lane) };
-        let end = this.span.end;
-        lane.segment = end.segment;
-        lane.offset = end.offset;
-        lane.room = lane.view.segment_size() - end.offset;
-        lane.position = end.position;
+        if this.beyond {
+            lane.move_to_end();
+        } else {
+            let len = (this.end.raw() - lane.position.raw()) as u32;
+            lane.offset += len;
+            lane.room -= len;
+        }
+        lane.position = this.end;
         // P1. `reserved` has this value already: no claim is in progress any more.
-        lane.shared.producer.committed.store(end.position.raw(), PUBLISH);
-        lane.view.prefetch_write(end.segment, end.offset + AHEAD, 2 * LINE as u32);
+        lane.shared.producer.committed.store(this.end.raw(), PUBLISH);
+        lane.view.prefetch_write(lane.segment, lane.offset + AHEAD, 2 * LINE as u32);
         if !cfg!(mutant = "commit_barrier_missing") {
             light_barrier();
         }
@@ -584,10 +683,8 @@ impl Claim<'_> {
 
 impl Drop for Claim<'_> {
     /// Aborts: no hole stays, and segments taken for the claim go back.
+    #[inline]
     fn drop(&mut self) {
-        if self.span.taken.count > 0 {
-            self.lane.engine.give_back(self.span.taken);
-        }
-        self.lane.unreserve();
+        self.lane.abort(self.beyond);
     }
 }
