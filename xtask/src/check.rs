@@ -22,6 +22,7 @@ const STEPS: &[(&str, Work)] = &[
     ("tests", || Step::timed("tests", |step| tests(step, run::cargo(&WORKSPACE_TESTS)))),
     ("examples", examples),
     ("benches", benches),
+    ("rivals", rivals),
     ("docs", docs),
     ("memcheck", memcheck::step),
     ("shuttle", shuttle::step),
@@ -138,6 +139,24 @@ fn benches() -> Step {
         if !status.success() {
             step.fail(format!("cargo test --benches: {status}"));
         }
+    })
+}
+
+/// The comparison with other queues, once and small: it builds, and each queue hands over every byte in order.
+fn rivals() -> Step {
+    Step::timed("rivals", |step| {
+        let manifest = "benches/rivals/Cargo.toml";
+        if let Err(why) = run::succeeds(run::cargo(&["fetch", "--locked", "--manifest-path", manifest])) {
+            step.skip(format!("the rivals cannot be had here: {why}"));
+            return;
+        }
+        let target = run::target("rivals");
+        let mut units = run::cargo(&["test", "--locked", "--manifest-path", manifest, "--target-dir"]);
+        units.arg(&target);
+        tests(step, units);
+        let mut smoke = run::cargo(&["run", "--locked", "--manifest-path", manifest, "--target-dir"]);
+        smoke.arg(&target).args(["--", "--smoke"]);
+        step.check(run::succeeds(smoke));
     })
 }
 

@@ -23,7 +23,7 @@ const HELP: &str = "\
 cargo xtask COMMAND
 
   test [--require-all] [--only STEP,…]
-                    everything: format, lints, MSRV, units, integration, docs, benches as tests,
+                    everything: format, lints, MSRV, units, integration, docs, benches as tests, rivals,
                     valgrind, shuttle, loom models, real Kafka, chaos, fuzz corpora; a table of what ran at the end.
                     --require-all makes anything that had to be skipped a failure.
   loom [FILTER]     the loom models whose name contains FILTER, each with its interleavings and time

@@ -2,6 +2,7 @@
 
 mod contest;
 mod options;
+mod plot;
 mod probe;
 mod queue;
 mod queues;
@@ -12,7 +13,7 @@ mod shot;
 use crate::options::{HELP, Options};
 use serde_json::{Value, json};
 use std::process::ExitCode;
-use std::{env, fs, io};
+use std::{env, error::Error, fs};
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
@@ -43,12 +44,13 @@ fn main() -> ExitCode {
     }
 }
 
-fn publish(events: &[contest::Event], options: &Options) -> io::Result<()> {
+fn publish(events: &[contest::Event], options: &Options) -> Result<(), Box<dyn Error>> {
     let text = report::markdown(events);
     print!("{text}");
     fs::create_dir_all(&options.out)?;
     fs::write(options.out.join("results.md"), text)?;
-    fs::write(options.out.join("results.json"), format!("{:#}\n", report::json(events, &machine())))
+    fs::write(options.out.join("results.json"), format!("{:#}\n", report::json(events, &machine())))?;
+    events.iter().try_for_each(|event| plot::draw(event, &options.out))
 }
 
 /// What the figures were taken on.

@@ -12,7 +12,7 @@ forebay-rivals [OPTION VALUE]…
   --sizes A,B       mean bytes of a record: 16, 100, 1024 (all)
   --capacities A,B  bytes of the queue (262144,4194304)
   --consumers A,B   patient, eager (both)
-  --looks A,B       touch, whole (touch)
+  --looks A,B       touch, whole (whole)
   --only A,B        contestants whose name contains A or B (all)
   --shot BYTES      bytes of a shot, about (12582912)
   --patience BYTES  bytes between two looks of a patient consumer (a 16th of the capacity)
@@ -48,7 +48,7 @@ impl Default for Options {
             sizes: vec![16, 100, 1024],
             capacities: vec![256 << 10, 4 << 20],
             consumers: vec!["patient".into(), "eager".into()],
-            looks: vec![Look::Touch],
+            looks: vec![Look::Whole],
             only: Vec::new(),
             bytes_per_shot: 12 << 20,
             patience: None,

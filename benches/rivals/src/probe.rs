@@ -47,7 +47,7 @@ impl PingPong {
 /// How near to each other two processors are.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) enum Distance {
-    /// Two threads of one core: under 85 ns there and back.
+    /// Two threads of one core: under 75 ns there and back.
     Siblings,
     /// Two cores under one L3.
     OneL3,
@@ -57,7 +57,7 @@ pub(crate) enum Distance {
 
 impl Distance {
     pub(crate) fn of(round_trip_ns: f64) -> Self {
-        if round_trip_ns < 85.0 {
+        if round_trip_ns < 75.0 {
             Distance::Siblings
         } else if round_trip_ns < 300.0 {
             Distance::OneL3
