@@ -3,7 +3,10 @@
 use criterion::{Criterion, criterion_group, criterion_main};
 use forebay_benches::{SEGMENT, engine, publish, release, take};
 use forebay_engine::ClaimError;
-use std::hint::black_box;
+use std::hint::{black_box, spin_loop};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
 
 /// A segment filled, read and freed: what the free ring costs a segment, beside the same bytes copied.
 fn recycle(c: &mut Criterion) {
@@ -109,8 +112,93 @@ fn retire(c: &mut Criterion) {
         });
         assert_eq!(io.free_segments(), 4, "an idle lane holds no memory");
     });
+    group.bench_function("empty_loop", |b| {
+        let mut out = [0u8; 6];
+        b.iter(|| out.copy_from_slice(black_box(b"seldom")));
+    });
     group.finish();
 }
 
-criterion_group!(benches, recycle, grant, retire);
+/// `count` segments taken by each of `senders` threads from the same free rings, while this thread drains their lanes and puts the
+/// segments back. Every record fills a segment, so each costs one take.
+fn contend(senders: usize, count: u64) -> Duration {
+    let (engine, mut io, _) = engine(256);
+    let (ready_to_go, done) = (AtomicBool::new(false), AtomicU64::new(0));
+    thread::scope(|scope| {
+        for sender in 0..senders {
+            let end = engine.producer_end();
+            let (ready_to_go, done) = (&ready_to_go, &done);
+            scope.spawn(move || {
+                let mut lane = end.lane(sender as u64).expect("open");
+                while !ready_to_go.load(Ordering::Acquire) {
+                    thread::yield_now();
+                }
+                for number in 0..count {
+                    loop {
+                        match lane.claim(SEGMENT, 18) {
+                            Ok(mut claim) => {
+                                // The first bytes are enough: it is the take that is measured.
+                                claim.chunk()[..8].copy_from_slice(&number.to_le_bytes());
+                                claim.advance(SEGMENT);
+                                claim.commit().expect("open");
+                                break;
+                            }
+                            Err(ClaimError::Full { .. }) => thread::yield_now(),
+                            Err(other) => panic!("{other}"),
+                        }
+                    }
+                }
+                done.fetch_add(1, Ordering::Release);
+            });
+        }
+        let (mut runs, mut lanes) = (Vec::new(), Vec::new());
+        let mut next = vec![0u64; senders];
+        let start = Instant::now();
+        ready_to_go.store(true, Ordering::Release);
+        while next.iter().any(|next| *next < count) {
+            io.collect_ready(&mut lanes);
+            for lane in &lanes {
+                let expected = &mut next[io.lane_tag(*lane) as usize];
+                take(&mut io, *lane, &mut runs, |slice| {
+                    let number = slice.first_chunk().map(|number| u64::from_le_bytes(*number));
+                    assert_eq!(number, Some(*expected), "in order, none lost, none twice");
+                    *expected += 1;
+                });
+            }
+            if runs.is_empty() {
+                spin_loop();
+                thread::yield_now();
+            }
+            release(&mut io, &mut runs);
+        }
+        let elapsed = start.elapsed();
+        while done.load(Ordering::Acquire) < senders as u64 {
+            thread::yield_now();
+        }
+        elapsed
+    })
+}
+
+fn contention(c: &mut Criterion) {
+    let mut group = c.benchmark_group("memory/free_list");
+    for senders in [1, 2, 4] {
+        group.bench_function(format!("{senders}_senders_take_one_puts"), |b| {
+            b.iter_custom(|count| contend(senders, count));
+        });
+    }
+    group.bench_function("empty_loop", |b| {
+        b.iter_custom(|count| {
+            let mut segment = vec![0u8; SEGMENT];
+            let start = Instant::now();
+            for number in 0..count {
+                segment[..8].copy_from_slice(&number.to_le_bytes());
+                black_box(&mut segment);
+            }
+            start.elapsed()
+        });
+    });
+    group.finish();
+}
+
+criterion_group!(benches, recycle, grant, retire, contention);
 criterion_main!(benches);
