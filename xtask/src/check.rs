@@ -146,15 +146,15 @@ fn benches() -> Step {
 fn rivals() -> Step {
     Step::timed("rivals", |step| {
         let manifest = "benches/rivals/Cargo.toml";
-        if let Err(why) = run::succeeds(run::cargo(&["fetch", "--locked", "--manifest-path", manifest])) {
+        if let Err(why) = run::succeeds(run::cargo(&["fetch", "--manifest-path", manifest])) {
             step.skip(format!("the rivals cannot be had here: {why}"));
             return;
         }
         let target = run::target("rivals");
-        let mut units = run::cargo(&["test", "--locked", "--manifest-path", manifest, "--target-dir"]);
+        let mut units = run::cargo(&["test", "--manifest-path", manifest, "--target-dir"]);
         units.arg(&target);
         tests(step, units);
-        let mut smoke = run::cargo(&["run", "--locked", "--manifest-path", manifest, "--target-dir"]);
+        let mut smoke = run::cargo(&["run", "--manifest-path", manifest, "--target-dir"]);
         smoke.arg(&target).args(["--", "--smoke"]);
         step.check(run::succeeds(smoke));
     })
