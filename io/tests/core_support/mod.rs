@@ -1,8 +1,9 @@
 //! A world without sockets or clocks: the real engine and core, a sender, and a model cluster that answers by script.
-#![allow(dead_code)] // each test binary uses its own part of it
+#![allow(dead_code, unused_imports)] // each test binary uses its own part of it
 
 mod cluster;
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,6 +18,30 @@ use forebay_io::topics::{TopicId, TopicTable};
 use forebay_io::wire::record::{HEAD_MAX, Shape, encode_to};
 
 pub(crate) const TOPIC: &str = "orders";
+
+thread_local! {
+    static IN_CORE: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether this thread is in a call of the core: what counts as the core's is counted by this.
+pub(crate) fn in_core() -> bool {
+    IN_CORE.get()
+}
+
+fn core<R>(call: impl FnOnce() -> R) -> R {
+    let before = IN_CORE.replace(true);
+    let result = call();
+    IN_CORE.set(before);
+    result
+}
+
+/// What a visitor of ours does while the core calls it.
+fn world<R>(work: impl FnOnce() -> R) -> R {
+    let before = IN_CORE.replace(false);
+    let result = work();
+    IN_CORE.set(before);
+    result
+}
 
 #[derive(Default)]
 struct Rings(AtomicUsize);
@@ -62,6 +87,8 @@ pub(crate) struct World {
     pub(crate) connects: Vec<(String, u16, u32)>,
     /// When each of them was wanted.
     pub(crate) connected_at: Vec<Time>,
+    /// Turns that the core has taken.
+    pub(crate) turns: usize,
     rings: Arc<Rings>,
     sent: BTreeMap<LaneId, u64>,
     /// A socket took bytes in the last step, and may take more.
@@ -106,6 +133,7 @@ impl World {
             held_closes: Vec::new(),
             connects: Vec::new(),
             connected_at: Vec::new(),
+            turns: 0,
             rings,
             sent: BTreeMap::new(),
             written: false,
@@ -138,8 +166,9 @@ impl World {
     /// One round: a turn, and everything it gives rise to, once.
     pub(crate) fn step(&mut self) {
         self.written = false;
-        self.core.turn(self.now);
-        while let Some(command) = self.core.next_command() {
+        self.turns += 1;
+        core(|| self.core.turn(self.now));
+        while let Some(command) = core(|| self.core.next_command()) {
             match command {
                 Command::Connect { conn, host, port, attempt } => {
                     self.connects.push((host.to_string(), port, attempt));
@@ -149,7 +178,7 @@ impl World {
                     if self.refusing.contains(&node) {
                         self.finish_close(conn);
                     } else if !self.unreachable {
-                        self.core.connected(conn, self.now);
+                        core(|| self.core.connected(conn, self.now));
                     }
                 }
                 Command::Close { conn } if self.hold_closes => self.held_closes.push(conn),
@@ -175,14 +204,15 @@ impl World {
         if !self.stalled {
             let mut bytes = Vec::new();
             let limit = self.write_limit;
-            self.core.transmit(conn, |slice| {
+            let mut copy = |slice: &[u8]| {
                 let room = (limit - bytes.len()).min(slice.len());
                 bytes.extend_from_slice(&slice[..room]);
                 bytes.len() < limit
-            });
+            };
+            core(|| self.core.transmit(conn, |slice| world(|| copy(slice))));
             if !bytes.is_empty() {
                 self.written = true;
-                self.core.written(conn, bytes.len(), self.now);
+                core(|| self.core.written(conn, bytes.len(), self.now));
             }
             let Some(link) = self.links.get_mut(&conn) else { return };
             link.inbox.extend_from_slice(&bytes);
@@ -191,7 +221,7 @@ impl World {
         let node = link.node;
         let (answers, open) = self.cluster.serve(node, conn, &mut link.inbox);
         for chunk in answers.chunks(self.read_limit.min(answers.len().max(1))) {
-            self.core.received(conn, chunk, self.now);
+            core(|| self.core.received(conn, chunk, self.now));
         }
         if !open {
             self.finish_close(conn);
@@ -221,7 +251,7 @@ impl World {
             if self.written {
                 continue;
             }
-            match self.core.rest(self.now) {
+            match core(|| self.core.rest(self.now)) {
                 Wake::Now => {
                     idle_rounds += 1;
                     assert!(idle_rounds < 100_000, "the core never comes to rest");
