@@ -14,7 +14,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// Schedules of one seed: a failure is replayed by running so few.
 const PER_SEED: usize = 50;
 /// Schedules of one way of drawing them, unless `FOREBAY_SCHEDULES` says otherwise.
-const SCHEDULES: usize = 4_000;
+const SCHEDULES: usize = 20_000;
 /// The seed that every run has beside a fresh one.
 const FIXED: u64 = 1;
 

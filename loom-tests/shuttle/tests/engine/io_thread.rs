@@ -1,15 +1,18 @@
 //! The I/O thread: turns as a driver makes them, with answers in any order, sleeps, and the end.
 
+use crate::outcomes::Outcomes;
 use crate::sender::{Sent, words};
 use crate::{Bell, End, Happened, WORD, count};
 use forebay_engine::{IoSide, LaneId, Run, Sleep};
 use shuttle::rand::{Rng, thread_rng};
+use shuttle::sync::Arc;
 use shuttle::sync::atomic::{AtomicUsize, Ordering};
 use shuttle::thread;
 use std::collections::BTreeMap;
 
 struct Held {
     lane: LaneId,
+    tag: u64,
     run: Run,
     bytes: Vec<u8>,
 }
@@ -17,6 +20,7 @@ struct Held {
 pub(crate) struct IoThread {
     io: IoSide,
     bell: std::sync::Arc<Bell>,
+    outcomes: Arc<Outcomes>,
     happened: &'static Happened,
     /// Lanes to watch.
     active: Vec<LaneId>,
@@ -28,9 +32,14 @@ pub(crate) struct IoThread {
 }
 
 impl IoThread {
-    pub(crate) fn new(io: IoSide, bell: std::sync::Arc<Bell>, happened: &'static Happened) -> Self {
+    pub(crate) fn new(
+        io: IoSide,
+        bell: std::sync::Arc<Bell>,
+        outcomes: Arc<Outcomes>,
+        happened: &'static Happened,
+    ) -> Self {
         let (active, held, gone) = (Vec::new(), Vec::new(), Vec::new());
-        IoThread { io, bell, happened, active, held, gone, seen: BTreeMap::new() }
+        IoThread { io, bell, outcomes, happened, active, held, gone, seen: BTreeMap::new() }
     }
 
     /// Turns until the end, however it comes.
@@ -112,12 +121,13 @@ impl IoThread {
                 accepted
             });
             any |= !taken.is_empty();
-            self.seen.entry(self.io.lane_tag(lane)).or_default().extend_from_slice(&taken);
+            let tag = self.io.lane_tag(lane);
+            self.seen.entry(tag).or_default().extend_from_slice(&taken);
             let mut rest = &taken[..];
             for run in runs {
                 let (bytes, after) = rest.split_at(run.len());
                 rest = after;
-                self.held.push(Held { lane, run, bytes: bytes.to_vec() });
+                self.held.push(Held { lane, tag, run, bytes: bytes.to_vec() });
             }
         }
         any
@@ -131,9 +141,10 @@ impl IoThread {
                 at += 1;
                 continue;
             }
-            let Held { run, bytes, .. } = self.held.swap_remove(at);
+            let Held { tag, run, bytes, .. } = self.held.swap_remove(at);
             assert_eq!(self.io.bytes(&run), bytes, "memory was reused before it was released");
             self.io.release(run);
+            self.outcomes.answer(tag, bytes.len());
         }
         self.forget();
     }
@@ -167,8 +178,13 @@ impl IoThread {
                 thread::yield_now();
             }
         } else if self.io.is_closed() {
-            // What is still active has a claim in progress, and its end rings.
-            if self.io.prepare_sleep(Sleep::Deep) {
+            self.retire();
+            if self.active.is_empty() {
+                self.outcomes.end();
+            }
+            // What is still active without any bytes has a claim in progress, and its end rings.
+            let Self { active, io, .. } = self;
+            if active.iter().all(|lane| io.observe(*lane) == 0) && io.prepare_sleep(Sleep::Deep) {
                 self.bell.wait();
             }
         } else if self.active.is_empty() {

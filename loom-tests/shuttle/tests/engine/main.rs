@@ -5,6 +5,7 @@
 #![cfg(shuttle)]
 
 mod io_thread;
+mod outcomes;
 mod sender;
 
 use forebay_engine::{EngineConfig, Ring};
@@ -51,6 +52,8 @@ struct Happened {
     aborts: AtomicU64,
     waits: AtomicU64,
     grants: AtomicU64,
+    flushes: AtomicU64,
+    left: AtomicU64,
     deadlines: AtomicU64,
     refused: AtomicU64,
     retired: AtomicU64,
@@ -66,6 +69,8 @@ impl Happened {
             aborts: AtomicU64::new(0),
             waits: AtomicU64::new(0),
             grants: AtomicU64::new(0),
+            flushes: AtomicU64::new(0),
+            left: AtomicU64::new(0),
             deadlines: AtomicU64::new(0),
             refused: AtomicU64::new(0),
             retired: AtomicU64::new(0),
@@ -75,9 +80,22 @@ impl Happened {
         }
     }
 
-    fn all(&self) -> [&AtomicU64; 10] {
-        let Happened { records, aborts, waits, grants, deadlines, refused, retired, gone, deep_sleeps, closes } = self;
-        [records, aborts, waits, grants, deadlines, refused, retired, gone, deep_sleeps, closes]
+    fn all(&self) -> [&AtomicU64; 12] {
+        let Happened {
+            records,
+            aborts,
+            waits,
+            grants,
+            flushes,
+            left,
+            deadlines,
+            refused,
+            retired,
+            gone,
+            deep_sleeps,
+            closes,
+        } = self;
+        [records, aborts, waits, grants, flushes, left, deadlines, refused, retired, gone, deep_sleeps, closes]
     }
 }
 
@@ -114,21 +132,28 @@ fn scenario(happened: &'static Happened) {
     let config = EngineConfig { memory: segments * SEGMENT, segment_size: SEGMENT, due_bytes: 2 * SEGMENT as u32 };
     let bell = std::sync::Arc::new(Bell::default());
     let (engine, io) = forebay_engine::new(config, bell.clone()).expect("a small slab");
+    let outcomes = Arc::new(outcomes::Outcomes::default());
     let running = Arc::new(AtomicUsize::new(senders));
     let handles: Vec<_> = (0..senders)
         .map(|number| {
-            let (engine, running) = (engine.clone(), running.clone());
+            let (engine, running, outcomes) = (engine.clone(), running.clone(), outcomes.clone());
             thread::spawn(move || {
-                let accepted = sender::run(&engine, number as u64, records, happened);
+                let accepted = sender::run(&engine, number as u64, records, &outcomes, happened);
                 running.fetch_sub(1, Ordering::SeqCst);
                 engine.nudge(); // as an application's request does
                 accepted
             })
         })
         .collect();
-    let mut io_thread = io_thread::IoThread::new(io, bell, happened);
+    let mut io_thread = io_thread::IoThread::new(io, bell, outcomes.clone(), happened);
     io_thread.run(end, &running);
-    let io_thread = (!matches!(end, End::Drop(_))).then_some(io_thread); // else it goes while the senders run
+    let io_thread = if matches!(end, End::Drop(_)) {
+        drop(io_thread); // while the senders run
+        outcomes.end();
+        None
+    } else {
+        Some(io_thread)
+    };
     let sent: Vec<sender::Sent> = handles.into_iter().map(|handle| handle.join().expect("a sender")).collect();
     if let Some(io_thread) = io_thread {
         io_thread.verify(&sent);

@@ -1,5 +1,6 @@
 //! A sending thread: records of any size, given up half-way, waited for, or given up waiting for.
 
+use crate::outcomes::Outcomes;
 use crate::{Happened, WORD, count};
 use forebay_engine::{ClaimError, Engine, Grant, Lane, ProducerEnd};
 use shuttle::rand::{Rng, thread_rng};
@@ -19,10 +20,10 @@ pub(crate) fn words(tag: u64, number: u64, count: usize) -> impl Iterator<Item =
     (0..count as u64).map(move |at| if at == 0 { head } else { head ^ at << 56 })
 }
 
-pub(crate) fn run(engine: &Engine, number: u64, records: u64, happened: &Happened) -> Sent {
+pub(crate) fn run(engine: &Engine, number: u64, records: u64, outcomes: &Outcomes, happened: &Happened) -> Sent {
     let mut end = engine.producer_end();
     let mut sent = Sent { accepted: Vec::new(), refused: 0 };
-    let mut lanes = 0;
+    let (mut lanes, mut bytes) = (0, 0);
     let mut open: Option<Lane> = None;
     for record in 0..records {
         let tag = number << 8 | lanes;
@@ -47,18 +48,29 @@ pub(crate) fn run(engine: &Engine, number: u64, records: u64, happened: &Happene
         match send(&mut end, lane, tag, record, words, happened) {
             Ok(()) => {
                 count(&happened.records);
+                bytes += words * WORD;
                 sent.accepted.last_mut().expect("a lane").1.push((record, words));
+                if thread_rng().gen_range(0..4) == 0 {
+                    count(&happened.flushes);
+                    outcomes.wait(tag, bytes);
+                }
             }
             Err(Stop::GivenUp) => {}
+            Err(Stop::Left) => {
+                count(&happened.left);
+                return sent;
+            }
             Err(stop) => {
                 count(&happened.refused);
                 sent.refused += usize::from(matches!(stop, Stop::Refused));
+                outcomes.wait(tag, usize::MAX); // as a close does: until the I/O side is done
                 return sent;
             }
         }
         if thread_rng().gen_range(0..6) == 0 {
             open = None;
             lanes += 1;
+            bytes = 0;
         }
     }
     sent
@@ -68,6 +80,8 @@ pub(crate) fn run(engine: &Engine, number: u64, records: u64, happened: &Happene
 enum Stop {
     /// The deadline came first, or the sender changed its mind.
     GivenUp,
+    /// The sender goes while it waits: whatever was granted to it goes back.
+    Left,
     /// The engine has ended before the claim.
     Ended,
     /// It ended during the claim.
@@ -121,7 +135,7 @@ fn send(
 fn wait(end: &mut ProducerEnd, segments: u32, happened: &Happened) -> Result<Grant, Stop> {
     end.begin_wait(segments)?;
     count(&happened.waits);
-    let patience = thread_rng().gen_range(0..24);
+    let (patience, leaves) = (thread_rng().gen_range(0..24), thread_rng().gen_range(0..8) == 0);
     for looked in 0.. {
         if let Some(grant) = end.poll_wait()? {
             count(&happened.grants);
@@ -131,6 +145,9 @@ fn wait(end: &mut ProducerEnd, segments: u32, happened: &Happened) -> Result<Gra
         if patience >= 12 {
             end.park(None);
         } else if looked >= patience {
+            if leaves {
+                return Err(Stop::Left);
+            }
             count(&happened.deadlines);
             return end.cancel_wait().ok_or(Stop::GivenUp);
         } else {
