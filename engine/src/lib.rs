@@ -21,6 +21,7 @@
 //!   before it looks at `reserved`, with an asymmetric barrier between: an open segment is never taken from under a claim.
 //! - **I6** A segment has one owner: a free ring, a sender (claim or grant), a lane, the I/O side's holds, or a chain on its way
 //!   between them. It changes hands only through the pairs below.
+//!   [`IoSide::account`] walks all of them and says which.
 //! - **I7** A segment is freed when the lane has left it and every run of it was released; never by a timeout.
 //! - **I8** Waiters are granted in the order in which they queued, each whole; nobody takes from the free rings while one waits.
 //! - **I9** A lane is in the ready list or the active set exactly while its state is ACTIVE or RETIRING.
