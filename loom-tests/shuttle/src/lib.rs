@@ -37,11 +37,11 @@ impl Choice {
     }
 }
 
-/// Runs a scenario under so many schedules, half of them from a fixed seed and half from a fresh one.
+/// Runs a scenario under so many schedules, half of them from a fixed seed and half from a fresh one. Answers how many.
 ///
 /// # Panics
 /// If a schedule breaks it; the seed is printed before.
-pub fn explore(choice: Choice, scenario: impl Fn() + Send + Sync + Copy + 'static) {
+pub fn explore(choice: Choice, scenario: impl Fn() + Send + Sync + Copy + 'static) -> usize {
     let number = |name: &str| std::env::var(name).ok().map(|n| n.parse::<u64>().expect("a number"));
     let schedules = number("FOREBAY_SCHEDULES").map_or(SCHEDULES, |n| n as usize);
     let fresh = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_nanos() as u64 >> 10);
@@ -63,4 +63,5 @@ pub fn explore(choice: Choice, scenario: impl Fn() + Send + Sync + Copy + 'stati
             }
         }
     }
+    schedules
 }
