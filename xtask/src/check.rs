@@ -51,7 +51,7 @@ pub(crate) fn everything(options: &[&str]) -> Result<bool, String> {
     }
     let mut report = Report::default();
     for (name, work) in STEPS {
-        if only.as_ref().is_none_or(|names| names.contains(&name)) {
+        if only.as_ref().is_none_or(|names| names.contains(name)) {
             report.add(work());
         }
     }
