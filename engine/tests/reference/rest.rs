@@ -191,7 +191,9 @@ impl Rest {
     pub(crate) fn sleep(&mut self, how: Sleep) {
         let rings = self.rings();
         if self.io.prepare_sleep(how) {
-            assert!(!self.abandoned || self.io.account().set_aside == 0, "memory set aside for nobody is slept on");
+            // After the close nobody can want it.
+            let wanted = self.abandoned && !self.closed;
+            assert!(!wanted || self.io.account().set_aside == 0, "memory set aside for nobody is slept on");
             self.asleep = Some(Asleep { how, rings, queue: self.waiting.clone() });
         }
     }
