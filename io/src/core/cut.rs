@@ -4,10 +4,14 @@ use forebay_engine::LaneId;
 
 use super::Core;
 use super::batch::{BatchId, HEADER, Identity, Part};
+use super::lane::Lane;
 use super::report::DeliveryFailure;
 use crate::time::Time;
 use crate::wire::record::MAX_RECORDS;
 use crate::wire::walk::Walker;
+
+/// The records of a batch differ in age by at most one part in so many of the delivery timeout.
+const BATCH_AGES: u32 = 16;
 
 impl Core {
     /// Takes what a partition's lanes hold into one batch of at most `limit` bytes before compression, header included (a
@@ -19,8 +23,10 @@ impl Core {
         }
         let lanes = std::mem::take(&mut partition.lanes);
         let first = if lanes.is_empty() { 0 } else { partition.next_lane % lanes.len() };
+        let cutoff = self.cutoff(&lanes, now);
+        let limit = limit.saturating_sub(HEADER);
         let id = self.batches.add();
-        let mut walker = Walker::new(MAX_RECORDS, limit.saturating_sub(HEADER));
+        let mut walker = Walker::new(MAX_RECORDS, limit);
         let mut window = None;
         let mut oldest = Time::MAX;
         let mut next = first + 1;
@@ -28,6 +34,11 @@ impl Core {
             if self.ledger.lane(*lane_id).is_none_or(|lane| lane.pending == 0) {
                 continue;
             }
+            let aged = cutoff.and_then(|cutoff| self.ledger.lane(*lane_id)?.until(cutoff));
+            if aged == Some(0) {
+                continue;
+            }
+            walker.set_max_bytes(aged.map_or(limit, |bytes| limit.min(walker.bytes() + bytes)));
             let Some(tag) = self.io.peek_window(*lane_id) else { continue };
             if *window.get_or_insert(tag) != tag {
                 continue;
@@ -52,7 +63,7 @@ impl Core {
                     lane.held += 1;
                 }
             }
-            if left == Some(tag) {
+            if left == Some(tag) && aged.is_none_or(|aged| taken < aged) {
                 next = first + at + 1; // full
                 break;
             }
@@ -79,6 +90,16 @@ impl Core {
         self.next_deadline = self.next_deadline.min(batch.deadline);
         self.pack(id);
         Some(id)
+    }
+
+    /// A batch has one deadline, that of its oldest record. After an outage records of very different age wait together:
+    /// this is the moment before which those of the next batch must have been sent, so that none loses more than a small
+    /// part of its time to an older one. None if nothing waits that long, as usual.
+    fn cutoff(&self, lanes: &[LaneId], now: Time) -> Option<Time> {
+        let waiting = lanes.iter().filter_map(|id| self.ledger.lane(*id)).filter(|lane| lane.pending > 0);
+        let oldest = waiting.map(Lane::oldest).min()?;
+        let cutoff = oldest + self.cfg.delivery_timeout / BATCH_AGES;
+        (cutoff <= now).then_some(cutoff)
     }
 
     /// Fails the first `limit` bytes of a lane, as far as whole records go, without sending them.

@@ -151,6 +151,14 @@ impl Lane {
         0
     }
 
+    /// Bytes at the front that may have been published before `cutoff`; None if that is all of them.
+    pub(crate) fn until(&self, cutoff: Time) -> Option<usize> {
+        if self.since >= cutoff {
+            return Some(0);
+        }
+        self.marks.iter().find(|mark| mark.0 >= cutoff).map(|mark| mark.1.saturating_sub(self.taken) as usize)
+    }
+
     /// True if a flush waits for bytes that are still in the lane.
     pub(crate) fn is_flushed(&self) -> bool {
         self.pending > 0 && self.flush_to > self.taken

@@ -52,6 +52,11 @@ impl Walker {
         }
     }
 
+    /// Changes the most bytes of the batch for the records to come, to take less of the next lane than would fit.
+    pub fn set_max_bytes(&mut self, max_bytes: usize) {
+        self.max_bytes = max_bytes;
+    }
+
     /// Accepts records from the front of `slice`, stamps them, and returns how many bytes it took. Fewer than
     /// `slice.len()` means that the batch is full (or [`poisoned`](Self::poisoned)).
     pub fn walk(&mut self, slice: &mut [u8]) -> usize {
