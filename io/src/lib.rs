@@ -1,6 +1,10 @@
 //! The Kafka producer of forebay as a state machine without sockets, its wire codec and a thin mio driver.
 #![forbid(unsafe_code)]
 
+// The model cluster of `tests/core_support` serves unit tests too.
+#[cfg(test)]
+extern crate self as forebay_io;
+
 pub mod compress;
 pub mod core;
 pub mod driver;

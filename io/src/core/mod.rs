@@ -49,6 +49,8 @@ mod send;
 mod split;
 mod transmit;
 mod turn;
+#[cfg(test)]
+mod wrap_tests;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
