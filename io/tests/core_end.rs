@@ -217,7 +217,7 @@ fn no_outcome_comes_later_than_delivery_timeout_whatever_holds_it_up() {
 }
 
 #[test]
-fn what_waits_in_its_lane_loses_at_most_a_128th_of_its_time() {
+fn what_waits_in_its_lane_loses_at_most_a_64th_of_its_time() {
     let settings = CoreConfig { delivery_timeout: secs(20), request_timeout: secs(15), ..config() };
     let mut w = World::new(settings, 1);
     w.unreachable = true;

@@ -4,6 +4,8 @@
 
 mod check;
 mod fuzz;
+#[cfg(test)]
+mod guarantees;
 mod kafka;
 mod loom;
 mod memcheck;
