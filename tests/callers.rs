@@ -199,11 +199,11 @@ fn a_panic_reaches_everyone_who_waits_for_anything() {
         }
     });
     let clones: Vec<_> = (0..5).map(|_| producer.clone()).collect();
-    let [a, b, c, d, e] = <[Producer; 5]>::try_from(clones).ok().expect("five");
-    let flush = apart(move || a.flush(Duration::MAX));
-    let wait = apart(move || b.wait(receipt, Duration::MAX));
-    let future = apart(move || block_on(b_future(&c, receipt)));
-    let metadata = apart(move || d.partitions_for(d.topic("nowhere").expect("a name"), Duration::MAX));
+    let [flushes, waits, awaits, asks, closes] = <[Producer; 5]>::try_from(clones).ok().expect("five");
+    let flush = apart(move || flushes.flush(Duration::MAX));
+    let wait = apart(move || waits.wait(receipt, Duration::MAX));
+    let future = apart(move || block_on(awaits.delivery(receipt)));
+    let metadata = apart(move || asks.partitions_for(asks.topic("nowhere").expect("a name"), Duration::MAX));
     while producer.waiting_senders() == 0 && !matches!(producer.poll(receipt), Some(Err(_))) {
         thread::yield_now();
     }
@@ -213,12 +213,8 @@ fn a_panic_reaches_everyone_who_waits_for_anything() {
     assert!(matches!(told(&wait, "a wait for a receipt"), Err(DeliveryError::Failed(_))));
     assert!(matches!(told(&future, "a future"), Err(DeliveryError::Failed(_))));
     assert_eq!(told(&metadata, "a wait for a topic"), Err(SendErrorKind::Closed));
-    let closed = told(&apart(move || e.close(Duration::MAX)), "the close");
+    let closed = told(&apart(move || closes.close(Duration::MAX)), "the close");
     assert!(matches!(closed, Err(CloseError::Poisoned(why)) if why == "the callback's own"));
-}
-
-fn b_future(producer: &Producer, receipt: Receipt) -> forebay::DeliveryFuture {
-    producer.delivery(receipt)
 }
 
 fn block_on<F: Future>(future: F) -> F::Output {
@@ -417,7 +413,8 @@ fn metadata_and_memory_share_one_budget() {
     let calls = [true, false].map(|reserve| {
         let mut sender = producer.sender().expect("open");
         apart(move || {
-            let record = Record::to(late).value(&[2; 100_000]);
+            let value = vec![2; 100_000];
+            let record = Record::to(late).value(&value);
             let kind = if reserve {
                 sender.reserve(record, 100_000).err().map(|error| error.kind)
             } else {

@@ -178,19 +178,24 @@ fn brokers_come_and_go_with_the_metadata() {
 
 #[test]
 fn a_broker_that_moves_to_another_address_is_followed_and_loses_nothing() {
-    let mut w = World::new(CoreConfig { metadata_max_age: secs(2), ..config() }, 1);
-    let mut lane = w.lane(0);
+    let mut w = World::new(CoreConfig { metadata_max_age: secs(2), ..config() }, 2);
+    w.cluster.nodes = 2;
+    w.cluster.partitions[1].leader = 1;
+    let (mut lane, mut other) = (w.lane(0), w.lane(1));
     w.send(&mut lane, 0, 100);
-    delivered(&mut w, 1);
-    w.cluster.brokers = Some(vec![(0, "elsewhere".to_owned(), 19_092)]);
-    w.cluster.ports.insert(19_092, 0);
-    // In flight to the old address, and appended there; the answer never comes.
-    w.cluster.act = Box::new(|seen| if seen.request == 1 { Act::AppendSilent } else { Act::Normal });
-    w.send(&mut lane, 1, 100);
+    w.send(&mut other, 0, 100);
     delivered(&mut w, 2);
+    w.cluster.brokers = Some(vec![(0, "elsewhere".to_owned(), 19_092), (1, "node1".to_owned(), 9093)]);
+    w.cluster.ports.insert(19_092, 0);
+    // In flight to the old address, and appended there; the answer never comes. Broker 1 tells about the move.
+    w.cluster.act = Box::new(|seen| if seen.ids == [1] && seen.request < 3 { Act::AppendSilent } else { Act::Normal });
+    w.send(&mut lane, 1, 100);
+    delivered(&mut w, 3);
     assert_eq!(w.connects.last().map(|c| (c.0.as_str(), c.1)), Some(("elsewhere", 19_092)));
     assert_eq!(w.cluster.partitions[0].log, [0, 1], "once");
-    assert_eq!(w.cluster.seen[1].bytes, w.cluster.seen[2].bytes);
+    let twice: Vec<_> = w.cluster.seen.iter().filter(|seen| seen.ids == [1]).collect();
+    assert_eq!(twice.len(), 2);
+    assert_eq!(twice[0].bytes, twice[1].bytes);
 }
 
 /// A world whose bootstrap server, on port 9099, is node 0, then node 2.

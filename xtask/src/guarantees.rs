@@ -47,7 +47,7 @@ fn promises(page: &str) -> Vec<Promise<'_>> {
 fn named(line: &str) -> impl Iterator<Item = Named<'_>> {
     line.split('`').skip(1).step_by(2).filter_map(|word| {
         let (file, test) = word.split_once("::")?;
-        file.ends_with(".rs").then_some(Named { file, test })
+        (Path::new(file).extension()? == "rs").then_some(Named { file, test })
     })
 }
 
