@@ -187,6 +187,17 @@ fn a_broker_that_refuses_the_version_is_read_in_the_shape_of_version_0() {
 }
 
 #[test]
+fn a_refusal_whose_ranges_make_no_sense_is_a_refusal_still() {
+    // As librdkafka's mock broker (2.16) answers version 4: a compact array of one byte's length where version 0 has four.
+    let refusal = [0x00, 0x23, 0x01, 0x00, 0x12, 0x00, 0x00, 0x00, 0x02, 0x00, 0x00, 0x00, 0x00];
+    for body in [&refusal[..], &refusal[..2]] {
+        let read = parse_api_versions(4, body).expect("a refusal");
+        assert_eq!((read.error, read.ranges), (ErrorCode::UNSUPPORTED_VERSION, vec![]));
+    }
+    assert!(parse_api_versions(4, &refusal[..1]).is_err());
+}
+
+#[test]
 fn metadata_responses_of_every_version_are_read() {
     for version in 4..=13 {
         let read = parse_metadata(version, &metadata(version)).expect("well-formed");
