@@ -10,6 +10,7 @@ mod cli;
 mod compression;
 mod crash;
 mod faults;
+mod interop;
 mod ledger;
 mod load;
 
@@ -97,8 +98,8 @@ type Headers = &'static [(&'static str, Option<&'static [u8]>)];
 
 /// The shapes that a record can have: no, an empty and a huge key; no, an empty and a large value; headers of all kinds;
 /// times far apart.
-fn odd_records() -> Vec<ConsumedRecord> {
-    let large: Vec<u8> = (0..500_000u32).map(|i| (i * 31 % 251) as u8).collect();
+fn odd_records(largest_value: u32) -> Vec<ConsumedRecord> {
+    let large: Vec<u8> = (0..largest_value).map(|i| (i * 31 % 251) as u8).collect();
     let keys = [
         None,
         Some(Vec::new()),
@@ -136,17 +137,12 @@ fn odd_records() -> Vec<ConsumedRecord> {
     records
 }
 
-#[test]
-#[ignore = "needs a real Kafka: cargo xtask kafka"]
-fn keys_values_headers_and_timestamps_arrive_as_they_were_sent() {
-    let Some(broker) = KafkaBroker::shared() else { return };
-    broker.create_topic("shapes", 1);
-    let producer = producer(&broker, &[]);
-    let topic = producer.topic("shapes").expect("a topic");
+/// Sends records to partition 0 and checks that each is acknowledged at its own offset; gives back the reported timestamps.
+fn send_all(producer: &Producer, topic: &str, sent: &[ConsumedRecord]) -> Vec<i64> {
+    let topic = producer.topic(topic).expect("a topic");
     let mut sender = producer.sender().expect("a sender");
-    let sent = odd_records();
     let mut receipts = Vec::new();
-    for record in &sent {
+    for record in sent {
         let headers = record.headers.iter().map(|(key, value)| Header { key, value: value.as_deref() });
         let headers: Vec<Header<'_>> = headers.collect();
         let mut one = Record::to(topic).partition(0).headers(&headers).timestamp(record.timestamp);
@@ -158,10 +154,23 @@ fn keys_values_headers_and_timestamps_arrive_as_they_were_sent() {
         }
         receipts.push(sender.send(one).expect("sent"));
     }
-    for (record, receipt) in sent.iter().zip(receipts) {
-        let delivery = producer.wait(receipt, PATIENCE).expect("acknowledged");
-        assert_eq!((delivery.offset, delivery.timestamp), (Some(record.offset), record.timestamp));
-    }
+    let deliveries = receipts.into_iter().map(|receipt| producer.wait(receipt, PATIENCE).expect("acknowledged"));
+    let timestamps = deliveries.zip(sent).map(|(delivery, record)| {
+        assert_eq!(delivery.offset, Some(record.offset));
+        delivery.timestamp
+    });
+    timestamps.collect()
+}
+
+#[test]
+#[ignore = "needs a real Kafka: cargo xtask kafka"]
+fn keys_values_headers_and_timestamps_arrive_as_they_were_sent() {
+    let Some(broker) = KafkaBroker::shared() else { return };
+    broker.create_topic("shapes", 1);
+    let producer = producer(&broker, &[]);
+    let sent = odd_records(500_000);
+    let reported = send_all(&producer, "shapes", &sent);
+    assert!(reported.iter().zip(&sent).all(|(reported, sent)| *reported == sent.timestamp), "{reported:?}");
     producer.close(PATIENCE).expect("closed");
 
     let java = broker.consume_java("shapes");

@@ -75,9 +75,13 @@ impl KafkaBroker {
 
     /// Makes a topic and waits until it can be written to.
     pub(crate) fn create_topic(&self, name: &str, partitions: u32) {
-        let mut make = self.kafka.java("Topics");
-        let made = make.arg(self.direct()).arg(format!("{name}:{partitions}")).output().expect("java runs");
-        assert!(made.status.success(), "topic {name}: {}", String::from_utf8_lossy(&made.stderr));
+        self.create_topics(&[&format!("{name}:{partitions}")]);
+    }
+
+    /// The same for several, as `NAME:PARTITIONS`.
+    pub(crate) fn create_topics(&self, topics: &[&str]) {
+        let made = self.kafka.java("Topics").arg(self.direct()).args(topics).output().expect("java runs");
+        assert!(made.status.success(), "{topics:?}: {}", String::from_utf8_lossy(&made.stderr));
     }
 
     /// Ends the broker as a power cut would end it.

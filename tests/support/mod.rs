@@ -5,5 +5,6 @@ pub(crate) mod cluster;
 pub(crate) mod java;
 pub(crate) mod kafka;
 pub(crate) mod node;
+pub(crate) mod peers;
 pub(crate) mod proxy;
 pub(crate) mod readers;

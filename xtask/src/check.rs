@@ -29,6 +29,7 @@ const STEPS: &[(&str, Work)] = &[
     ("loom", || loom::step(None)),
     ("kafka", || kafka::step(None)),
     ("chaos", || kafka::chaos(&[]).unwrap_or_else(|why| Step::timed("chaos", |step| step.fail(why)))),
+    ("interop", || kafka::interop(None)),
     ("fuzz", || fuzz::step(None)),
 ];
 

@@ -8,13 +8,14 @@ use crate::{check, run};
 
 /// Modules of the test program that are steps of their own.
 const CHAOS: &str = "chaos::";
+const INTEROP: &str = "interop::";
 
 /// Runs the suite, or skips it where Java, Maven or kcat is missing.
 pub(crate) fn step(filter: Option<&str>) -> Step {
     Step::timed("kafka", |step| {
-        let mut arguments = vec!["--skip", CHAOS];
+        let mut arguments = vec!["--skip", CHAOS, "--skip", INTEROP];
         arguments.extend(filter);
-        suite(step, &arguments, &[]);
+        suite(step, &missing(&[]), &arguments, &[]);
     })
 }
 
@@ -34,13 +35,22 @@ pub(crate) fn chaos(options: &[&str]) -> Result<Step, String> {
     }
     // One at a time, as each fills the machine; uncaptured, as the report is what the run is for.
     let arguments = [CHAOS, "--test-threads", "1", "--nocapture"];
-    Ok(Step::timed("chaos", |step| suite(step, &arguments, &environment)))
+    Ok(Step::timed("chaos", |step| suite(step, &missing(&[]), &arguments, &environment)))
 }
 
-fn suite(step: &mut Step, arguments: &[&str], environment: &[(&str, &str)]) {
-    let missing = missing();
+/// Runs the tests on other clusters, read back by other clients, or skips them where Go or Python is missing too.
+pub(crate) fn interop(filter: Option<&str>) -> Step {
+    Step::timed("interop", |step| {
+        let missing = missing(&[("go", "version"), ("python3", "--version")]);
+        // A filter of the test program is a part of a name: the module's comes first.
+        let filter = format!("{INTEROP}{}", filter.unwrap_or_default());
+        suite(step, &missing, &[&filter, "--test-threads", "1"], &[]);
+    })
+}
+
+fn suite(step: &mut Step, missing: &[String], arguments: &[&str], environment: &[(&str, &str)]) {
     if !missing.is_empty() {
-        step.skip(format!("the real-Kafka suite did not run: {} missing", missing.join(", ")));
+        step.skip(format!("the real-Kafka tests did not run: {} missing", missing.join(", ")));
         return;
     }
     let mut fetch = std::process::Command::new("bash");
@@ -56,12 +66,14 @@ fn suite(step: &mut Step, arguments: &[&str], environment: &[(&str, &str)]) {
     check::tests(step, command);
 }
 
-fn missing() -> Vec<String> {
+/// What the tests on Kafka need, and `more`: programs, and an argument that makes each answer.
+fn missing(more: &[(&str, &str)]) -> Vec<String> {
     let jdk = |name: &str| {
         env::var_os("JAVA_HOME").map_or_else(|| PathBuf::from(name), |home| Path::new(&home).join("bin").join(name))
     };
-    let tools =
-        [(jdk("java"), "-version"), (jdk("javac"), "-version"), ("mvn".into(), "-version"), ("kcat".into(), "-V")];
+    let mut tools =
+        vec![(jdk("java"), "-version"), (jdk("javac"), "-version"), ("mvn".into(), "-version"), ("kcat".into(), "-V")];
+    tools.extend(more.iter().map(|&(tool, argument)| (tool.into(), argument)));
     let missing = tools.iter().filter(|(tool, argument)| !run::answers(tool, argument));
     missing.map(|(tool, _)| tool.display().to_string()).collect()
 }

@@ -26,7 +26,8 @@ cargo xtask COMMAND
 
   test [--require-all] [--only STEP,…]
                     everything: format, lints, MSRV, units, integration, docs, benches as tests, rivals,
-                    valgrind, shuttle, loom models, real Kafka, chaos, fuzz corpora; a table of what ran at the end.
+                    valgrind, shuttle, loom models, real Kafka, chaos, other clients, fuzz
+                    corpora; a table of what ran at the end.
                     --require-all makes anything that had to be skipped a failure.
   loom [FILTER]     the loom models whose name contains FILTER, each with its interleavings and time
   shuttle           the whole engine under randomised schedules; FOREBAY_SEED=n replays, FOREBAY_SCHEDULES=n says how many
@@ -35,6 +36,8 @@ cargo xtask COMMAND
   chaos [--seconds N] [--seed N]
                     three brokers under kill -9, stops, elections, reassignments and a bad network for N
                     seconds (75); prints a report and leaves it in target/tmp/chaos-report.txt
+  interop [FILTER]  other Kafka versions, kfake and librdkafka's mock cluster, read back by four clients
+                    (needs Go 1.26 or later and Python 3 with venv as well); FILTER begins a test's name
   mutants [FILTER]  every mutant of loom-tests/mutants.txt must be killed by the model named for it;
                     a run without FILTER writes the table into loom-tests/README.md
   fuzz [SECONDS]    replays the corpora of fuzz/ and tries each door with mutations of them: from a fixed
@@ -56,6 +59,8 @@ fn main() -> ExitCode {
         ["kafka"] => Ok(single(kafka::step(None))),
         ["kafka", filter] => Ok(single(kafka::step(Some(filter)))),
         ["chaos", options @ ..] => kafka::chaos(options).map(single),
+        ["interop"] => Ok(single(kafka::interop(None))),
+        ["interop", filter] => Ok(single(kafka::interop(Some(filter)))),
         ["mutants"] => mutants::run(None),
         ["mutants", filter] => mutants::run(Some(filter)),
         ["fuzz"] => Ok(single(fuzz::step(None))),

@@ -1,0 +1,160 @@
+//! The same two scenes on every cluster: records of every shape, and senders on a bad network; read back by every client.
+
+use std::time::Duration;
+
+use crate::faults::{Fault, Faults};
+use crate::ledger::Audit;
+use crate::load::{Pace, under_load};
+use crate::support::java::{Kafka, there};
+use crate::support::kafka::KafkaBroker;
+use crate::support::peers::{Fake, Reader, Tools};
+use crate::support::proxy::Proxy;
+use crate::{PATIENCE, odd_records, producer_of, send_all};
+
+/// The scenes' topics, by name and partitions.
+const TOPICS: [&str; 2] = ["shapes:1", "storm:6"];
+const SENDERS: usize = 4;
+const EACH: u64 = 2_500;
+
+/// Where a scene is played.
+struct Stage<'a> {
+    tools: &'a Tools,
+    /// Whose Java client reads.
+    kafka: &'a Kafka,
+    proxies: &'a [Proxy],
+    /// For readers.
+    direct: String,
+    readers: &'a [Reader],
+    /// Bytes; librdkafka's mock keeps 5 MB of a partition.
+    largest_value: u32,
+}
+
+impl Stage<'_> {
+    fn bootstrap(&self) -> String {
+        through(self.proxies)
+    }
+
+    /// Records of every shape come back byte for byte, to every reader.
+    fn shapes(&self) {
+        let producer = producer_of(&self.bootstrap(), &[]);
+        let sent = odd_records(self.largest_value);
+        send_all(&producer, "shapes", &sent); // librdkafka's mock reports a time of its own: what was stored is read back below
+        producer.close(PATIENCE).expect("closed");
+        for reader in self.readers {
+            let got = reader.read(self.tools, self.kafka, &self.direct, "shapes");
+            assert_eq!(got.len(), sent.len(), "records read by {reader:?}");
+            for (got, sent) in got.iter().zip(&sent) {
+                assert!(got == sent, "record {} by {reader:?}", sent.offset); // not assert_eq: half a megabyte of bytes
+            }
+        }
+    }
+
+    /// Senders at work while connections are cut, stall and lose answers: every record is acknowledged, and every reader finds
+    /// each once, in order, where it was said to be.
+    fn storm(&self, deck: &[Fault], settings: &[(&str, &str)], mut trouble: impl FnMut()) {
+        let settings = [&[("request.timeout.ms", "2000"), ("linger.ms", "1")], settings].concat();
+        let producer = producer_of(&self.bootstrap(), &settings);
+        let pace = Pace { senders: SENDERS, burst: 8, pause: Duration::from_millis(16), limit: EACH };
+        let mut faults = Faults::new(fastrand::u64(..1_000_000), deck);
+        let books = under_load(&[&producer], "storm", pace, || {
+            for _ in 0..10 {
+                trouble();
+                faults.next_of_network(self.proxies);
+            }
+        });
+        producer.close(PATIENCE).expect("closed, and nothing failed");
+        eprintln!("network faults:\n{}", faults.table());
+        for reader in self.readers {
+            let mut audit = Audit::new(&books);
+            for record in reader.read(self.tools, self.kafka, &self.direct, "storm") {
+                audit.record(record.partition, record.offset, record.value.as_deref().unwrap_or_default());
+            }
+            let verdict = audit.verdict();
+            assert!(verdict.kept(), "read by {reader:?}\n{verdict}");
+            assert_eq!(verdict.acknowledged, SENDERS as u64 * EACH, "acknowledged\n{verdict}");
+        }
+    }
+}
+
+fn through(proxies: &[Proxy]) -> String {
+    let servers: Vec<String> = proxies.iter().map(|proxy| format!("127.0.0.1:{}", proxy.port())).collect();
+    servers.join(",")
+}
+
+/// What users are told; it may not say less than is tested.
+const PAGE: &str = include_str!("../../docs/interoperability.md");
+
+fn on_kafka(version: &str) {
+    assert!(PAGE.contains(&format!("| Apache Kafka {version} |")), "docs/interoperability.md has no row for {version}");
+    let Some((tools, kafka)) = there(Tools::made().and_then(|tools| Ok((tools, Kafka::version(version)?)))) else {
+        return;
+    };
+    let proxies = [Proxy::new()];
+    let broker = KafkaBroker::of(&kafka, Some(proxies[0].port()));
+    proxies[0].pass_to(broker.client_port());
+    broker.create_topics(&TOPICS);
+    let (direct, readers) = (broker.direct(), &Reader::ALL);
+    let stage = Stage { tools: &tools, kafka: &kafka, proxies: &proxies, direct, readers, largest_value: 500_000 };
+    stage.shapes();
+    stage.storm(&Fault::NETWORK, &[], || {});
+}
+
+#[test]
+#[ignore = "needs Kafka, Go and Python: cargo xtask interop"]
+fn the_oldest_kafka_with_kraft_takes_every_shape_and_every_storm() {
+    on_kafka("3.3.2");
+}
+
+#[test]
+#[ignore = "needs Kafka, Go and Python: cargo xtask interop"]
+fn the_last_kafka_3_takes_every_shape_and_every_storm() {
+    on_kafka("3.9.2");
+}
+
+#[test]
+#[ignore = "needs Kafka, Go and Python: cargo xtask interop"]
+fn the_first_kafka_4_takes_every_shape_and_every_storm() {
+    on_kafka("4.0.2");
+}
+
+#[test]
+#[ignore = "needs Kafka, Go and Python: cargo xtask interop"]
+fn the_newest_kafka_takes_every_shape_and_every_storm() {
+    on_kafka("4.4.0");
+}
+
+/// Its answers are wrong as well: errors for batches that it has stored and for batches that it has not, and leaders that change.
+#[test]
+#[ignore = "needs Kafka, Go and Python: cargo xtask interop"]
+fn kfake_takes_every_shape_and_every_storm() {
+    let Some((tools, kafka)) = there(Tools::made().and_then(|tools| Ok((tools, Kafka::pinned()?)))) else { return };
+    let mut fake = Fake::kfake(&tools, &TOPICS);
+    let proxies = std::mem::take(&mut fake.proxies);
+    let direct = through(&proxies);
+    let stage = Stage {
+        tools: &tools,
+        kafka: &kafka,
+        proxies: &proxies,
+        direct,
+        readers: &Reader::ALL,
+        largest_value: 500_000,
+    };
+    stage.shapes();
+    stage.storm(&Fault::NETWORK, &[], || fake.trouble());
+}
+
+/// It answers with errors and closes connections in place of an answer, each time without having stored the batch: it does not know
+/// duplicates, nor sequence numbers out of order, so that one request in flight and no lost answer is what it can be asked for.
+/// Only librdkafka reads from it: the others give up at its answer to a version of `ApiVersions` that it does not speak.
+#[test]
+#[ignore = "needs Kafka, Go and Python: cargo xtask interop"]
+fn librdkafkas_mock_cluster_takes_every_shape_and_its_own_errors() {
+    let Some((tools, kafka)) = there(Tools::made().and_then(|tools| Ok((tools, Kafka::pinned()?)))) else { return };
+    let mut fake = Fake::librdkafka(&tools, &TOPICS);
+    let proxies = std::mem::take(&mut fake.proxies);
+    let direct = through(&proxies);
+    let readers = &[Reader::Librdkafka];
+    let stage = Stage { tools: &tools, kafka: &kafka, proxies: &proxies, direct, readers, largest_value: 20_000 };
+    stage.shapes();
+    stage.storm(&[Fault::Slow], &[("max.in.flight.requests.per.connection", "1")], || fake.trouble());
+}
