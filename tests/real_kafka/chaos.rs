@@ -53,11 +53,20 @@ fn every_promise_is_kept_through_chaos() {
     let small: Vec<_> = SETTINGS.into_iter().chain(SMALL).collect();
     let producers = [producer_of(&cluster.bootstrap(), &SETTINGS), producer_of(&cluster.bootstrap(), &small)];
     let mut faults = Faults::new(seed, &Fault::DECK);
+    let mut timeline = String::new();
     let begun = Instant::now();
     let pace = Pace { senders: 2, burst: 8, pause: Duration::from_millis(8), limit: u64::MAX };
     let books = under_load(&[&producers[0], &producers[1]], "chaos", pace, || {
         while begun.elapsed() < Duration::from_secs(seconds) {
-            faults.next(&mut cluster, "chaos");
+            let (at, before) = (begun.elapsed(), outcomes(&producers));
+            let fault = faults.next(&mut cluster, "chaos");
+            let (lasted, after) = (begun.elapsed() - at, outcomes(&producers));
+            let (acknowledged, failed) = (after.0 - before.0, after.1 - before.1);
+            let (at, lasted) = (at.as_secs_f64(), lasted.as_secs_f64());
+            let _ = writeln!(
+                timeline,
+                "{at:>7.1} s {fault:<30} {lasted:>5.1} s {acknowledged:>7} acknowledged {failed:>6} failed"
+            );
         }
         cluster.heal("chaos");
     });
@@ -73,7 +82,8 @@ fn every_promise_is_kept_through_chaos() {
     print!("{text}");
     let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("chaos-report.txt");
     fs::write(&file, &text).expect("the report is written");
-    println!("  written to {}", file.display());
+    println!("  written to {}; chaos-timeline.txt beside it has the faults one by one", file.display());
+    fs::write(file.with_file_name("chaos-timeline.txt"), &timeline).expect("the timeline is written");
     assert!(verdict.kept(), "a promise was broken; FOREBAY_SEED={seed} deals the same faults");
     assert!(verdict.acknowledged > 1_000, "hardly anything was sent");
     assert_eq!(outcomes, (verdict.acknowledged, verdict.in_doubt + verdict.not_appended), "the producers' own counts");
@@ -81,13 +91,15 @@ fn every_promise_is_kept_through_chaos() {
 
 /// Closes; what the producers counted: acknowledged and failed.
 fn close(producers: &[Producer]) -> (u64, u64) {
-    let mut sum = (0, 0);
     for producer in producers {
         let _ = producer.close(PATIENCE); // it names the failures of the run, and they are in the books
-        let (acknowledged, failed) = producer.outcomes();
-        sum = (sum.0 + acknowledged, sum.1 + failed);
     }
-    sum
+    outcomes(producers)
+}
+
+fn outcomes(producers: &[Producer]) -> (u64, u64) {
+    let each = producers.iter().map(Producer::outcomes);
+    each.fold((0, 0), |sum, (acknowledged, failed)| (sum.0 + acknowledged, sum.1 + failed))
 }
 
 fn report(seed: u64, ran: Duration, faults: &Faults, books: &[Sent], verdict: &Verdict, connections: u64) -> String {

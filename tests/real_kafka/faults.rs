@@ -129,7 +129,8 @@ impl Faults {
     }
 
     /// The next fault, from its beginning to its end; of a node's, half come with one of the network's.
-    pub(crate) fn next(&mut self, cluster: &mut Cluster, topic: &str) {
+    /// Gives back what it was.
+    pub(crate) fn next(&mut self, cluster: &mut Cluster, topic: &str) -> &'static str {
         let fault = self.deal();
         let company = match fault {
             Fault::Kill9 | Fault::KillTwo | Fault::Pause | Fault::Restart if self.random.bool() => {
@@ -192,6 +193,7 @@ impl Faults {
             }
         }
         thread::sleep(self.millis(100, 1_500));
+        fault.name()
     }
 
     /// A fault of the network by itself, from its beginning to its end.
