@@ -26,7 +26,6 @@ import org.apache.kafka.common.TopicPartitionInfo;
  *   <li>{@code elect TOPIC PARTITION}: the preferred leader
  *   <li>{@code reassign TOPIC PARTITION ID,ID,…}: begins it
  *   <li>{@code describe TOPIC}: {@code ok PARTITION:LEADER:COPIES:IN_SYNC …}, leader -1 where there is none
- *   <li>{@code moving}: {@code ok COUNT}, how many reassignments are under way
  * </ul>
  *
  * <p>Usage: {@code AdminShell BOOTSTRAP}. Ends with its input.
@@ -92,9 +91,6 @@ public final class AdminShell {
                             .append(':').append(ids(info.replicas())).append(':').append(ids(info.isr())).append(' ');
                 }
                 return text.toString().trim();
-            }
-            case "moving" -> {
-                return String.valueOf(admin.listPartitionReassignments().reassignments().get().size());
             }
             default -> throw new IllegalArgumentException(words[0]);
         }

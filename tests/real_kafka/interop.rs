@@ -54,7 +54,7 @@ impl Stage<'_> {
     fn storm(&self, deck: &[Fault], settings: &[(&str, &str)], mut trouble: impl FnMut()) {
         let settings = [&[("request.timeout.ms", "2000"), ("linger.ms", "1")], settings].concat();
         let producer = producer_of(&self.bootstrap(), &settings);
-        let pace = Pace { senders: SENDERS, burst: 8, pause: Duration::from_millis(16), limit: EACH };
+        let pace = Pace { senders: SENDERS, burst: 8, pause: Duration::from_millis(32), limit: EACH };
         let mut faults = Faults::new(fastrand::u64(..1_000_000), deck);
         let books = under_load(&[&producer], "storm", pace, || {
             for _ in 0..10 {

@@ -19,7 +19,7 @@ pub(crate) fn step(filter: Option<&str>) -> Step {
     })
 }
 
-/// Runs the chaos test and the test of its audit; `options` are `--seconds N` and `--seed N`.
+/// Runs the chaos test and the test of its audit; `options` are `--seconds N`, `--seed N` and `--kafka VERSION`.
 pub(crate) fn chaos(options: &[&str]) -> Result<Step, String> {
     let mut environment = Vec::new();
     let mut options = options.iter();
@@ -27,10 +27,13 @@ pub(crate) fn chaos(options: &[&str]) -> Result<Step, String> {
         let name = match *option {
             "--seconds" => "FOREBAY_CHAOS_SECONDS",
             "--seed" => "FOREBAY_SEED",
+            "--kafka" => "FOREBAY_KAFKA",
             other => return Err(format!("not an option of chaos: {other}")),
         };
-        let value = options.next().ok_or(format!("{option} needs a number"))?;
-        value.parse::<u64>().map_err(|e| format!("{option} {value}: {e}"))?;
+        let value = options.next().ok_or(format!("{option} needs a value"))?;
+        if name != "FOREBAY_KAFKA" {
+            value.parse::<u64>().map_err(|e| format!("{option} {value}: {e}"))?;
+        }
         environment.push((name, *value));
     }
     // One at a time, as each fills the machine; uncaptured, as the report is what the run is for.

@@ -33,7 +33,7 @@ cargo xtask COMMAND
   shuttle           the whole engine under randomised schedules; FOREBAY_SEED=n replays, FOREBAY_SCHEDULES=n says how many
   memcheck          the engine's tests under valgrind
   kafka [FILTER]    the tests against a real Kafka (needs a JDK 17 or later, Maven and kcat)
-  chaos [--seconds N] [--seed N]
+  chaos [--seconds N] [--seed N] [--kafka VERSION]
                     three brokers under kill -9, stops, elections, reassignments and a bad network for N
                     seconds (75); prints a report and leaves it in target/tmp/chaos-report.txt
   interop [FILTER]  other Kafka versions, kfake and librdkafka's mock cluster, read back by four clients
