@@ -28,9 +28,14 @@ const SETTINGS: [(&str, &str); 6] = [
     ("socket.connection.setup.timeout.ms", "1000"),
     ("allow.auto.create.topics", "false"),
 ];
-/// Of a second producer: little memory, so that senders wait and are refused, and many small batches in flight.
-const SMALL: [(&str, &str); 4] =
-    [("buffer.memory", "131072"), ("batch.max.bytes", "2048"), ("batch.size", "1024"), ("linger.ms", "0")];
+/// Of a second producer: little memory, so that senders wait and are refused, and many small batches in flight, compressed.
+const SMALL: [(&str, &str); 5] = [
+    ("buffer.memory", "131072"),
+    ("batch.max.bytes", "2048"),
+    ("batch.size", "1024"),
+    ("linger.ms", "0"),
+    ("compression.type", "lz4"),
+];
 
 fn number(name: &str, default: u64) -> u64 {
     env::var(name).map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name} is a number, not {text}")))

@@ -9,10 +9,15 @@ use crate::support::java::{Kafka, there};
 use crate::support::kafka::KafkaBroker;
 use crate::support::peers::{Fake, Reader, Tools};
 use crate::support::proxy::Proxy;
+use crate::support::readers::ConsumedRecord;
 use crate::{PATIENCE, odd_records, producer_of, send_all};
 
 /// The scenes' topics, by name and partitions.
-const TOPICS: [&str; 2] = ["shapes:1", "storm:6"];
+const TOPICS: [&str; 2] = ["shapes:5", "storm:6"];
+/// One for each partition of the shapes.
+const CODECS: [&str; 5] = ["none", "gzip", "snappy", "lz4", "zstd"];
+/// Bytes; librdkafka's mock keeps 5 MB of a partition.
+const LARGEST_VALUE: u32 = 50_000;
 const SENDERS: usize = 4;
 const EACH: u64 = 2_500;
 
@@ -25,8 +30,6 @@ struct Stage<'a> {
     /// For readers.
     direct: String,
     readers: &'a [Reader],
-    /// Bytes; librdkafka's mock keeps 5 MB of a partition.
-    largest_value: u32,
 }
 
 impl Stage<'_> {
@@ -34,17 +37,23 @@ impl Stage<'_> {
         through(self.proxies)
     }
 
-    /// Records of every shape come back byte for byte, to every reader.
+    /// Records of every shape come back byte for byte, to every reader, through every codec.
     fn shapes(&self) {
-        let producer = producer_of(&self.bootstrap(), &[]);
-        let sent = odd_records(self.largest_value);
-        send_all(&producer, "shapes", &sent); // librdkafka's mock reports a time of its own: what was stored is read back below
-        producer.close(PATIENCE).expect("closed");
+        let mut sent = Vec::new();
+        for (partition, codec) in (0..).zip(CODECS) {
+            let producer = producer_of(&self.bootstrap(), &[("compression.type", codec)]);
+            let records = odd_records(LARGEST_VALUE).into_iter().map(|record| ConsumedRecord { partition, ..record });
+            let records: Vec<_> = records.collect();
+            send_all(&producer, "shapes", &records); // librdkafka's mock reports a time of its own: what was stored is read below
+            producer.close(PATIENCE).expect("closed");
+            sent.extend(records);
+        }
         for reader in self.readers {
             let got = reader.read(self.tools, self.kafka, &self.direct, "shapes");
             assert_eq!(got.len(), sent.len(), "records read by {reader:?}");
             for (got, sent) in got.iter().zip(&sent) {
-                assert!(got == sent, "record {} by {reader:?}", sent.offset); // not assert_eq: half a megabyte of bytes
+                let codec = CODECS.get(sent.partition as usize);
+                assert!(got == sent, "record {} with codec {codec:?} by {reader:?}", sent.offset); // not assert_eq: long bytes
             }
         }
     }
@@ -84,7 +93,7 @@ fn through(proxies: &[Proxy]) -> String {
 /// What users are told; it may not say less than is tested.
 const PAGE: &str = include_str!("../../docs/interoperability.md");
 
-fn on_kafka(version: &str) {
+fn on_kafka(version: &str, codec: &str) {
     assert!(PAGE.contains(&format!("| Apache Kafka {version} |")), "docs/interoperability.md has no row for {version}");
     let Some((tools, kafka)) = there(Tools::made().and_then(|tools| Ok((tools, Kafka::version(version)?)))) else {
         return;
@@ -94,33 +103,33 @@ fn on_kafka(version: &str) {
     proxies[0].pass_to(broker.client_port());
     broker.create_topics(&TOPICS);
     let (direct, readers) = (broker.direct(), &Reader::ALL);
-    let stage = Stage { tools: &tools, kafka: &kafka, proxies: &proxies, direct, readers, largest_value: 500_000 };
+    let stage = Stage { tools: &tools, kafka: &kafka, proxies: &proxies, direct, readers };
     stage.shapes();
-    stage.storm(&Fault::NETWORK, &[], || {});
+    stage.storm(&Fault::NETWORK, &[("compression.type", codec)], || {});
 }
 
 #[test]
 #[ignore = "needs Kafka, Go and Python: cargo xtask interop"]
 fn the_oldest_kafka_with_kraft_takes_every_shape_and_every_storm() {
-    on_kafka("3.3.2");
+    on_kafka("3.3.2", "snappy");
 }
 
 #[test]
 #[ignore = "needs Kafka, Go and Python: cargo xtask interop"]
 fn the_last_kafka_3_takes_every_shape_and_every_storm() {
-    on_kafka("3.9.2");
+    on_kafka("3.9.2", "lz4");
 }
 
 #[test]
 #[ignore = "needs Kafka, Go and Python: cargo xtask interop"]
 fn the_first_kafka_4_takes_every_shape_and_every_storm() {
-    on_kafka("4.0.2");
+    on_kafka("4.0.2", "none");
 }
 
 #[test]
 #[ignore = "needs Kafka, Go and Python: cargo xtask interop"]
 fn the_newest_kafka_takes_every_shape_and_every_storm() {
-    on_kafka("4.4.0");
+    on_kafka("4.4.0", "zstd");
 }
 
 /// Its answers are wrong as well: errors for batches that it has stored and for batches that it has not, and leaders that change.
@@ -131,16 +140,9 @@ fn kfake_takes_every_shape_and_every_storm() {
     let mut fake = Fake::kfake(&tools, &TOPICS);
     let proxies = std::mem::take(&mut fake.proxies);
     let direct = through(&proxies);
-    let stage = Stage {
-        tools: &tools,
-        kafka: &kafka,
-        proxies: &proxies,
-        direct,
-        readers: &Reader::ALL,
-        largest_value: 500_000,
-    };
+    let stage = Stage { tools: &tools, kafka: &kafka, proxies: &proxies, direct, readers: &Reader::ALL };
     stage.shapes();
-    stage.storm(&Fault::NETWORK, &[], || fake.trouble());
+    stage.storm(&Fault::NETWORK, &[("compression.type", "gzip")], || fake.trouble());
 }
 
 /// It answers with errors and closes connections in place of an answer, each time without having stored the batch: it does not know
@@ -154,7 +156,7 @@ fn librdkafkas_mock_cluster_takes_every_shape_and_its_own_errors() {
     let proxies = std::mem::take(&mut fake.proxies);
     let direct = through(&proxies);
     let readers = &[Reader::Librdkafka];
-    let stage = Stage { tools: &tools, kafka: &kafka, proxies: &proxies, direct, readers, largest_value: 20_000 };
+    let stage = Stage { tools: &tools, kafka: &kafka, proxies: &proxies, direct, readers };
     stage.shapes();
     stage.storm(&[Fault::Slow], &[("max.in.flight.requests.per.connection", "1")], || fake.trouble());
 }

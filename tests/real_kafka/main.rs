@@ -137,7 +137,8 @@ fn odd_records(largest_value: u32) -> Vec<ConsumedRecord> {
     records
 }
 
-/// Sends records to partition 0 and checks that each is acknowledged at its own offset; gives back the reported timestamps.
+/// Sends records to the partition that they name and checks that each is acknowledged at its own offset; gives back the reported
+/// timestamps.
 fn send_all(producer: &Producer, topic: &str, sent: &[ConsumedRecord]) -> Vec<i64> {
     let topic = producer.topic(topic).expect("a topic");
     let mut sender = producer.sender().expect("a sender");
@@ -145,7 +146,7 @@ fn send_all(producer: &Producer, topic: &str, sent: &[ConsumedRecord]) -> Vec<i6
     for record in sent {
         let headers = record.headers.iter().map(|(key, value)| Header { key, value: value.as_deref() });
         let headers: Vec<Header<'_>> = headers.collect();
-        let mut one = Record::to(topic).partition(0).headers(&headers).timestamp(record.timestamp);
+        let mut one = Record::to(topic).partition(record.partition).headers(&headers).timestamp(record.timestamp);
         if let Some(key) = &record.key {
             one = one.key(key);
         }

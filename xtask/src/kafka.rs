@@ -47,7 +47,8 @@ pub(crate) fn interop(filter: Option<&str>) -> Step {
         let missing = missing(&[("go", "version"), ("python3", "--version")]);
         // A filter of the test program is a part of a name: the module's comes first.
         let filter = format!("{INTEROP}{}", filter.unwrap_or_default());
-        suite(step, &missing, &[&filter, "--test-threads", "1"], &[]);
+        // Two at a time: most of a scene's time is waiting for a fault to pass.
+        suite(step, &missing, &[&filter, "--test-threads", "2"], &[]);
     })
 }
 
