@@ -64,11 +64,10 @@ fn every_promise_is_kept_through_chaos() {
     let pace = Pace { senders: 2, burst: 8, pause: Duration::from_millis(8), limit: u64::MAX };
     let books = under_load(&[&producers[0], &producers[1]], "chaos", pace, || {
         while begun.elapsed() < Duration::from_secs(seconds) {
-            let (at, before) = (begun.elapsed(), outcomes(&producers));
+            let (at, before, dealt) = (begun.elapsed().as_secs_f64(), outcomes(&producers), Instant::now());
             let fault = faults.next(&mut cluster, "chaos");
-            let (lasted, after) = (begun.elapsed() - at, outcomes(&producers));
+            let (lasted, after) = (dealt.elapsed().as_secs_f64(), outcomes(&producers));
             let (acknowledged, failed) = (after.0 - before.0, after.1 - before.1);
-            let (at, lasted) = (at.as_secs_f64(), lasted.as_secs_f64());
             let _ = writeln!(
                 timeline,
                 "{at:>7.1} s {fault:<30} {lasted:>5.1} s {acknowledged:>7} acknowledged {failed:>6} failed"
