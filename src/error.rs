@@ -4,6 +4,7 @@ use crate::Record;
 use crate::config::ConfigError;
 use forebay_engine::SlabError;
 use forebay_io::wire::ErrorCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 pub use forebay_io::core::{DeliveryFailure, FailureKind};
@@ -78,6 +79,13 @@ pub enum SendErrorKind {
     /// of its own.
     #[error("a partitioner cannot send through the producer that is asking it")]
     WithinSend,
+    /// No broker lets this producer in, or it believes none of them: a password, a certificate, a host name. It is tried
+    /// again in the background.
+    #[error("authentication failed: {reason}")]
+    Authentication {
+        /// What was said; no secret is in it.
+        reason: Arc<str>,
+    },
     /// The topic handle was made by another producer.
     #[error("the topic belongs to another producer; make it with this producer's `topic`")]
     ForeignTopic,
@@ -165,6 +173,9 @@ pub enum BuildError {
     /// The buffer memory can't be had.
     #[error(transparent)]
     Memory(#[from] SlabError),
+    /// TLS cannot be set up: a file, a certificate or a key that cannot be read or used.
+    #[error("TLS cannot be set up: {0}")]
+    Tls(String),
     /// The I/O thread could not be started.
     #[error("the I/O thread could not be started: {0}")]
     Thread(#[from] std::io::Error),

@@ -12,7 +12,7 @@ use crate::shared_senders::SharedSenders;
 use crate::{Delivery, DeliveryReport, Receipt, Record, Topic};
 use forebay_engine::{Engine, EngineConfig};
 use forebay_io::core::{CoreConfig, FailureKind, Flushed, Report, Request};
-use forebay_io::driver::{self, Bell, DriverHandle, Parts, Sink, SocketOptions};
+use forebay_io::driver::{self, Bell, DriverHandle, Parts, Security, Sink, SocketOptions, TlsConnector};
 use forebay_io::topics::{TopicEntry, TopicNameError, TopicTable};
 use forebay_io::wire::record::Shape;
 use forebay_io::wire::{ErrorClass, ErrorCode};
@@ -157,7 +157,8 @@ impl Producer {
         let failure = Arc::new(Mutex::new(None));
         let sink = HubSink { hub: hub.clone(), topics: topics.clone(), callback, failure: failure.clone() };
         let sockets = SocketOptions { send_buffer: config.send_buffer(), receive_buffer: config.receive_buffer() };
-        let parts = Parts { config: core_config(&config), sockets, poll, bell, io, topics: topics.clone() };
+        let security = security(&config)?;
+        let parts = Parts { config: core_config(&config), sockets, security, poll, bell, io, topics: topics.clone() };
         let driver = driver::spawn(parts, sink)?;
         Ok(Producer {
             inner: Arc::new(Inner {
@@ -339,6 +340,11 @@ impl Inner {
             if self.topics.is_closed() || self.driver.request(Request::WantTopic(entry.id())).is_err() {
                 return Err(SendErrorKind::Closed);
             }
+            if partitions == 0
+                && let Some(reason) = self.topics.denied()
+            {
+                return Err(SendErrorKind::Authentication { reason });
+            }
             let code = ErrorCode(entry.error());
             let left = waits.left();
             if waits.never || left == Some(Duration::ZERO) || (partitions == 0 && refuses_for_good(code)) {
@@ -430,6 +436,20 @@ impl Sink for HubSink {
 /// A code after which asking again for a topic is no use.
 fn refuses_for_good(code: ErrorCode) -> bool {
     !code.is_none() && !matches!(code.class(), ErrorClass::Retriable | ErrorClass::RetriableRefresh)
+}
+
+fn security(config: &Config) -> Result<Security, BuildError> {
+    if !config.security_protocol().has_tls() {
+        return Ok(Security::default());
+    }
+    if !config.tls().verifies_host() {
+        tracing::warn!(
+            "ssl.endpoint.identification.algorithm is empty: a broker's certificate is believed whatever host it is for"
+        );
+    }
+    let options = config.tls().options().map_err(BuildError::Tls)?;
+    let tls = TlsConnector::new(&options).map_err(|error| BuildError::Tls(error.to_string()))?;
+    Ok(Security { tls: Some(tls) })
 }
 
 fn core_config(config: &Config) -> CoreConfig {

@@ -1,6 +1,8 @@
 //! Configuration from every source, through the public API.
 
-use forebay::config::{Acks, CompressionType, Config, ConfigBuilder, ConfigError, Standing, keys, reference_markdown};
+use forebay::config::{
+    Acks, CompressionType, Config, ConfigBuilder, ConfigError, SecurityProtocol, Standing, keys, reference_markdown,
+};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -133,6 +135,17 @@ fn typed_methods_set_what_the_names_set() {
         .receive_buffer(Some(20))
         .partitioner_ignore_keys(true)
         .io_spin(Duration::from_micros(22))
+        .security_protocol(SecurityProtocol::Ssl)
+        .ssl_endpoint_identification_algorithm("")
+        .ssl_enabled_protocols("TLSv1.3")
+        .ssl_truststore_type("PEM")
+        .ssl_truststore_location("ca.pem")
+        .ssl_truststore_password("hunter2")
+        .ssl_keystore_type("PEM")
+        .ssl_keystore_key("hunter2")
+        .ssl_keystore_certificate_chain("hunter2")
+        .ssl_keystore_password("hunter2")
+        .ssl_key_password("hunter2")
         .allow_auto_create_topics(false)
         .build()
         .expect("valid");
@@ -170,14 +183,26 @@ fn typed_methods_set_what_the_names_set() {
         ("receive.buffer.bytes", "20"),
         ("partitioner.ignore.keys", "true"),
         ("io.spin.us", "22"),
+        ("security.protocol", "ssl"),
+        ("ssl.endpoint.identification.algorithm", ""),
+        ("ssl.enabled.protocols", "TLSv1.3"),
+        ("ssl.truststore.type", "pem"),
+        ("ssl.truststore.location", "ca.pem"),
+        ("ssl.truststore.password", "hunter2"),
+        ("ssl.keystore.type", "pem"),
+        ("ssl.keystore.key", "hunter2"),
+        ("ssl.keystore.certificate.chain", "hunter2"),
+        ("ssl.keystore.password", "hunter2"),
+        ("ssl.key.password", "hunter2"),
         ("allow.auto.create.topics", "false"),
     ])
     .expect("valid");
     assert_eq!(format!("{typed:?}"), format!("{named:?}"));
+    assert!(!format!("{named:?}").contains("hunter2"), "{named:?}");
     assert_eq!(named.max_in_flight(), 7);
     assert_eq!(named.io_spin(), Duration::from_micros(22));
     let used = keys().filter(|spec| matches!(spec.standing, Standing::Used)).count();
-    assert_eq!(used, 34, "a new key needs its typed method and its line in this test");
+    assert_eq!(used, 47, "a new key needs its typed method and its line in this test");
 }
 
 #[test]

@@ -93,6 +93,7 @@ struct Names {
 struct Changes {
     generation: u64,
     closed: bool,
+    denied: Option<Arc<str>>,
 }
 
 /// All topics that one producer has named.
@@ -172,6 +173,19 @@ impl TopicTable {
             self.changes().generation += 1;
             self.changed.notify_all();
         }
+    }
+
+    /// No broker lets us in, or, with `None`, one does again.
+    pub fn deny(&self, why: Option<Arc<str>>) {
+        let mut changes = self.changes();
+        changes.denied = why;
+        changes.generation += 1;
+        self.changed.notify_all();
+    }
+
+    /// Why no broker lets us in, while that is so: nothing will be learned of any topic.
+    pub fn denied(&self) -> Option<Arc<str>> {
+        self.changes().denied.clone()
     }
 
     /// Wakes everyone who waits, for good.

@@ -86,6 +86,7 @@ impl Default for Builder {
                 max_message_bytes: 1_048_588,
                 auto_create_topics: true,
                 max_versions: HashMap::new(),
+                advertised: None,
             },
         }
     }
@@ -107,6 +108,13 @@ impl Builder {
     /// The first node's port; the others follow it. Default 0: the system chooses one for each.
     pub fn port(mut self, port: u16) -> Self {
         self.port = port;
+        self
+    }
+
+    /// What clients are told that the nodes' address is, for something in between, such as a proxy that speaks TLS: a host,
+    /// and the first node's port, which the other nodes' ports follow. Default: where they listen.
+    pub fn advertise(mut self, host: &str, port: u16) -> Self {
+        self.config.advertised = Some((host.to_owned(), port));
         self
     }
 

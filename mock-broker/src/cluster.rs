@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::builder::Mode;
+use crate::builder::{HOST, Mode};
 use crate::error_code;
 use crate::log::{Log, Retention};
 use crate::producers::Producers;
@@ -16,6 +16,8 @@ pub(crate) struct Config {
     pub(crate) max_message_bytes: usize,
     pub(crate) auto_create_topics: bool,
     pub(crate) max_versions: HashMap<i16, i16>,
+    /// What clients are told instead of the address: a host, and the first node's port.
+    pub(crate) advertised: Option<(String, u16)>,
 }
 
 #[derive(Debug, Clone)]
@@ -65,6 +67,17 @@ pub(crate) struct Cluster {
 }
 
 impl Cluster {
+    /// The host that clients are told.
+    pub(crate) fn host(&self) -> &str {
+        self.config.advertised.as_ref().map_or(HOST, |(host, _)| host)
+    }
+
+    /// A node's port that clients are told.
+    pub(crate) fn port(&self, node: &Node) -> u16 {
+        let first = self.config.advertised.as_ref().map(|(_, port)| *port);
+        first.map_or(node.port, |first| first.wrapping_add((node.id - 1) as u16))
+    }
+
     pub(crate) fn new(
         config: Config,
         nodes: Vec<Node>,
@@ -225,6 +238,7 @@ mod tests {
             max_message_bytes: 1000,
             auto_create_topics: true,
             max_versions: HashMap::new(),
+            advertised: None,
         };
         let nodes = (1..=nodes).map(|id| Node { id, port: 0, running: true }).collect();
         Cluster::new(config, nodes, 1000, None)

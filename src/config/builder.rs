@@ -2,7 +2,7 @@
 
 use super::error::Problem;
 use super::key::{Kind, find, keys};
-use super::{Acks, CompressionType, Config, ConfigError, properties, rules};
+use super::{Acks, CompressionType, Config, ConfigError, SecurityProtocol, properties, rules};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
@@ -214,6 +214,32 @@ setters! {
     /// How long the I/O thread polls for more work before it sleeps. Default 0; whole microseconds, at most a second. This project's
     /// own key, of use with `linger.ms=0`.
     io_spin(time: Duration) "io.spin.us" = |b, k, v| b.set(k, v.as_nanos().div_ceil(1_000).to_string());
+    /// How connections are secured. Default PLAINTEXT.
+    security_protocol(protocol: SecurityProtocol) "security.protocol" = |b, k, v| b.set(k, v.to_string());
+    /// `https` (default): certificates must be for the host name. Nothing: any host's will do, which is not safe.
+    ssl_endpoint_identification_algorithm(algorithm: &str) "ssl.endpoint.identification.algorithm" = |b, k, v| b.set(k, v);
+    /// Versions of TLS, separated by commas. Default `TLSv1.2,TLSv1.3`.
+    ssl_enabled_protocols(versions: &str) "ssl.enabled.protocols" = |b, k, v| b.set(k, v);
+    /// The truststore's format: `PEM` (default) or `PKCS12`.
+    ssl_truststore_type(format: &str) "ssl.truststore.type" = |b, k, v| b.set(k, v);
+    /// The file with the certificates that are believed. Default: the system's.
+    ssl_truststore_location(file: &str) "ssl.truststore.location" = |b, k, v| b.set(k, v);
+    /// The certificates that are believed, as PEM text.
+    ssl_truststore_certificates(pem: &str) "ssl.truststore.certificates" = |b, k, v| b.set(k, v);
+    /// The password of a PKCS12 truststore.
+    ssl_truststore_password(password: &str) "ssl.truststore.password" = |b, k, v| b.set(k, v);
+    /// The keystore's format: `PEM` (default) or `PKCS12`.
+    ssl_keystore_type(format: &str) "ssl.keystore.type" = |b, k, v| b.set(k, v);
+    /// The file with our key and certificate chain. Default none.
+    ssl_keystore_location(file: &str) "ssl.keystore.location" = |b, k, v| b.set(k, v);
+    /// Our private key, as PEM text.
+    ssl_keystore_key(pem: &str) "ssl.keystore.key" = |b, k, v| b.set(k, v);
+    /// Our certificate chain, as PEM text.
+    ssl_keystore_certificate_chain(pem: &str) "ssl.keystore.certificate.chain" = |b, k, v| b.set(k, v);
+    /// The password of a PKCS12 keystore.
+    ssl_keystore_password(password: &str) "ssl.keystore.password" = |b, k, v| b.set(k, v);
+    /// The password of an encrypted PEM key.
+    ssl_key_password(password: &str) "ssl.key.password" = |b, k, v| b.set(k, v);
     /// Ask the broker to create a topic that does not exist. Default true. librdkafka's name.
     allow_auto_create_topics(ask: bool) "allow.auto.create.topics" = |b, k, v| b.set(k, v.to_string());
 }

@@ -1,7 +1,7 @@
 //! The shape of a table row, and how a value is read according to it.
 
 use super::settings::Settings;
-use super::{other_keys::OTHER, used_keys::USED};
+use super::{other_keys::OTHER, security_keys::SECURITY, used_keys::USED};
 use std::time::Duration;
 
 /// Durations longer than this are taken as this: a hundred years, so that "for ever" can be added to any clock without overflow.
@@ -85,7 +85,7 @@ pub struct KeySpec {
 
 /// Every key: first those in use, by group, then the rest of Kafka's.
 pub fn keys() -> impl Iterator<Item = &'static KeySpec> {
-    USED.iter().chain(OTHER)
+    USED.iter().chain(SECURITY).chain(OTHER)
 }
 
 /// The row of a key.

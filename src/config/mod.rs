@@ -30,8 +30,11 @@ mod other_keys;
 mod properties;
 mod reference;
 mod rules;
+mod secret;
+mod security_keys;
 mod settings;
 mod suggest;
+mod tls;
 mod used_keys;
 
 pub use builder::ConfigBuilder;
@@ -40,4 +43,6 @@ pub(crate) use compression::compression;
 pub use error::{ConfigError, Problem};
 pub use key::{KeySpec, Kind, Origin, Standing, keys};
 pub use reference::{reference_markdown, reference_text};
+pub use secret::Secret;
 pub use settings::{Acks, Adjustment, Config};
+pub use tls::{SecurityProtocol, TlsSettings};

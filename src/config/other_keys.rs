@@ -19,13 +19,12 @@ const TRANSACTIONS: &str = "Transactions";
 const PARTITION: &str = "Partitioning (other keys)";
 const CLUSTER: &str = "Cluster (other keys)";
 const PLUG_INS: &str = "Serialisation, plug-ins, metrics";
-const TLS: &str = "TLS";
+const TLS: &str = "TLS (other keys)";
 const SASL: &str = "SASL";
 
 const SAMPLES: Standing = Standing::Accepted("No effect: this version keeps no sampled metrics.");
-const NO_TLS: Standing = Standing::Refused(
-    "this version speaks PLAINTEXT only. Remove the TLS settings, and where the network is not trusted put a TLS tunnel between",
-);
+const JAVA_TLS: Standing =
+    Standing::Accepted("No effect: it chooses among Java's own parts, and TLS is rustls's here.");
 const NO_SASL: Standing = Standing::Refused(
     "this version does not authenticate. Remove the SASL settings and use a listener without SASL, or a proxy that authenticates",
 );
@@ -40,7 +39,7 @@ const AS_BYTES: Standing = Standing::Only(
 );
 
 const fn tls(name: &'static str, kind: Kind, default: &'static str) -> KeySpec {
-    row(TLS, name, kind, default, NO_TLS)
+    row(TLS, name, kind, default, JAVA_TLS)
 }
 
 const fn sasl(name: &'static str, kind: Kind, default: &'static str) -> KeySpec {
@@ -77,28 +76,15 @@ pub(super) const OTHER: &[KeySpec] = &[
     row(PLUG_INS, "metrics.num.samples", Kind::Int(1, INT), "2", SAMPLES),
     row(PLUG_INS, "metrics.recording.level", Kind::Choice(&["INFO", "DEBUG", "TRACE"]), "INFO", SAMPLES),
     row(PLUG_INS, "metrics.sample.window.ms", Kind::Millis(0, LONG), "30000", SAMPLES),
-    row(TLS, "security.protocol", Kind::Choice(&["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]), "PLAINTEXT",
-        Standing::Only(&["PLAINTEXT"], "this version speaks PLAINTEXT only. Use a PLAINTEXT listener, and where the network is not trusted put a TLS tunnel between")),
     row(TLS, "security.providers", Kind::Text, "", Standing::Refused("Java classes cannot be loaded. Remove it")),
-    tls("ssl.cipher.suites", Kind::List, ""),
-    tls("ssl.enabled.protocols", Kind::List, "TLSv1.2,TLSv1.3"),
-    tls("ssl.endpoint.identification.algorithm", Kind::Text, "https"),
-    tls("ssl.engine.factory.class", Kind::Class, ""),
-    tls("ssl.key.password", Kind::Password, ""),
+    row(TLS, "ssl.cipher.suites", Kind::List, "",
+        Standing::Refused("the cipher suites are rustls's, all of them safe. Remove it, and choose versions by ssl.enabled.protocols")),
+    row(TLS, "ssl.engine.factory.class", Kind::Class, "", Standing::Refused("Java classes cannot be loaded. Remove it")),
     tls("ssl.keymanager.algorithm", Kind::Text, "SunX509"),
-    tls("ssl.keystore.certificate.chain", Kind::Password, ""),
-    tls("ssl.keystore.key", Kind::Password, ""),
-    tls("ssl.keystore.location", Kind::Text, ""),
-    tls("ssl.keystore.password", Kind::Password, ""),
-    tls("ssl.keystore.type", Kind::Text, "JKS"),
     tls("ssl.protocol", Kind::Text, "TLSv1.3"),
     tls("ssl.provider", Kind::Text, ""),
     tls("ssl.secure.random.implementation", Kind::Text, ""),
     tls("ssl.trustmanager.algorithm", Kind::Text, "PKIX"),
-    tls("ssl.truststore.certificates", Kind::Password, ""),
-    tls("ssl.truststore.location", Kind::Text, ""),
-    tls("ssl.truststore.password", Kind::Password, ""),
-    tls("ssl.truststore.type", Kind::Text, "JKS"),
     sasl("sasl.client.callback.handler.class", Kind::Class, ""),
     sasl("sasl.jaas.config", Kind::Password, ""),
     sasl("sasl.kerberos.kinit.cmd", Kind::Text, "/usr/bin/kinit"),

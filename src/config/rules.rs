@@ -3,7 +3,7 @@
 use super::error::Problem;
 use super::key::{FOR_EVER, KeySpec, Kind, Standing, find, keys};
 use super::settings::{Adjustment, Settings};
-use super::{Acks, Config, ConfigBuilder, ConfigError, suggest};
+use super::{Acks, Config, ConfigBuilder, ConfigError, SecurityProtocol, suggest};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -33,6 +33,7 @@ pub(super) fn check(builder: &ConfigBuilder) -> Result<Config, ConfigError> {
         check.one(key, value);
     }
     check.servers();
+    check.tls();
     check.client_id();
     check.idempotence();
     check.sizes();
@@ -45,9 +46,9 @@ pub(super) fn check(builder: &ConfigBuilder) -> Result<Config, ConfigError> {
     }
 }
 
-struct Check<'a> {
+pub(super) struct Check<'a> {
     builder: &'a ConfigBuilder,
-    settings: Settings,
+    pub(super) settings: Settings,
     problems: Vec<Problem>,
     adjustments: Vec<Adjustment>,
 }
@@ -83,7 +84,17 @@ impl Check<'_> {
         self.builder.values.contains_key(key)
     }
 
-    fn problem(&mut self, key: &'static str, message: String) {
+    /// Whether a key was set to something.
+    pub(super) fn holds(&self, key: &str) -> bool {
+        self.builder.values.get(key).is_some_and(|value| !value.trim().is_empty())
+    }
+
+    /// A problem with a key whose value is not to be repeated.
+    pub(super) fn secret_problem(&mut self, key: &'static str, message: String) {
+        self.problems.push(Problem::new(key, None, message));
+    }
+
+    pub(super) fn problem(&mut self, key: &'static str, message: String) {
         let value = self.builder.values.get(key).map(String::as_str);
         self.problems.push(Problem::new(key, value, message));
     }
@@ -99,7 +110,7 @@ impl Check<'_> {
         }
         let mut servers = Vec::new();
         for written in std::mem::take(&mut self.settings.bootstrap_servers) {
-            match server(&written) {
+            match server(&written, self.settings.security_protocol) {
                 Ok(server) => servers.push(server),
                 Err(message) => self.problem(KEY, format!("{written:?} {message}")),
             }
@@ -246,11 +257,11 @@ fn allowed(spec: &KeySpec, values: &[&str], text: &str) -> bool {
 }
 
 /// `host:port` without the scheme that Kafka allows before it, or what is wrong with it.
-fn server(written: &str) -> Result<String, String> {
+fn server(written: &str, protocol: SecurityProtocol) -> Result<String, String> {
     let address = match written.split_once("://") {
-        Some((scheme, address)) if scheme.eq_ignore_ascii_case("plaintext") => address,
+        Some((scheme, address)) if scheme.eq_ignore_ascii_case(&protocol.to_string()) => address,
         Some((scheme, _)) => {
-            return Err(format!("asks for {scheme}: this version speaks PLAINTEXT only"));
+            return Err(format!("asks for {scheme}, and security.protocol is {protocol}"));
         }
         None => written,
     };
@@ -272,7 +283,7 @@ fn server(written: &str) -> Result<String, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::server;
+    use super::{SecurityProtocol, server};
 
     #[test]
     fn servers_are_hosts_with_ports() {
@@ -282,7 +293,7 @@ mod tests {
             ("[::1]:65535", "[::1]:65535"),
             ("10.0.0.1:9092", "10.0.0.1:9092"),
         ] {
-            assert_eq!(server(written).as_deref(), Ok(read));
+            assert_eq!(server(written, SecurityProtocol::Plaintext).as_deref(), Ok(read));
         }
         for written in [
             "localhost",
@@ -298,7 +309,7 @@ mod tests {
             "http://a:1/",
             "plaintext:///x:1",
         ] {
-            assert!(server(written).is_err(), "{written}");
+            assert!(server(written, SecurityProtocol::Plaintext).is_err(), "{written}");
         }
     }
 }

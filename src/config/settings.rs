@@ -1,6 +1,6 @@
 //! A configuration that has passed every check.
 
-use super::{CompressionType, ConfigBuilder, ConfigError};
+use super::{CompressionType, ConfigBuilder, ConfigError, SecurityProtocol, TlsSettings};
 use std::fmt;
 use std::path::Path;
 use std::time::Duration;
@@ -177,6 +177,10 @@ settings! {
     send_buffer: Option<usize> => Option<usize>, |s| s.send_buffer;
     /// `receive.buffer.bytes`: `None` leaves it to the operating system.
     receive_buffer: Option<usize> => Option<usize>, |s| s.receive_buffer;
+    /// `security.protocol`
+    security_protocol: SecurityProtocol => SecurityProtocol, |s| s.security_protocol;
+    /// The `ssl.` keys.
+    tls: TlsSettings => &TlsSettings, |s| &s.tls;
     /// `partitioner.ignore.keys`
     partitioner_ignore_keys: bool => bool, |s| s.partitioner_ignore_keys;
     /// `io.spin.us`

@@ -7,7 +7,7 @@ use super::settings::{Acks, Settings};
 const INT: i64 = i32::MAX as i64;
 const LONG: i64 = i64::MAX;
 
-const fn row(
+pub(super) const fn row(
     group: &'static str,
     name: &'static str,
     kind: Kind,

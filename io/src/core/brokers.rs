@@ -29,6 +29,8 @@ pub(crate) struct Broker {
     pub(crate) cursor: u32,
     /// Partitions that can be sent this turn.
     pub(crate) ready: Vec<u32>,
+    /// Why the last attempt to authenticate failed, if it did.
+    pub(crate) denied: Option<Arc<str>>,
     /// In the last metadata; a bootstrap server always is.
     pub(crate) known: bool,
 }
@@ -47,6 +49,7 @@ impl Broker {
             throttled_until: Time::ZERO,
             cursor: u32::MAX,
             ready: Vec::new(),
+            denied: None,
             known: true,
         }
     }

@@ -157,6 +157,7 @@ impl Core {
         connection.versions = Some(versions);
         let broker = connection.broker;
         self.brokers.get_mut(broker).worked();
+        self.trusted(broker);
         tracing::debug!(node = self.brokers.get(broker).node, ?versions, "connected");
     }
 

@@ -32,6 +32,7 @@ mod config;
 mod connections;
 mod control;
 mod cut;
+mod denial;
 mod expiry;
 mod identity;
 mod lane;
@@ -102,6 +103,8 @@ pub struct Core {
     idempotence: Idempotence,
     commands: VecDeque<Command>,
     closing: Closing,
+    /// Why no broker lets us in, while none does.
+    denied: Option<Arc<str>>,
     /// A record's bytes did not parse: a bug, and nothing that follows can be trusted.
     poisoned: bool,
     /// Something was fed in since the last turn: no rest before the next one.
@@ -159,6 +162,7 @@ impl Core {
             compressor,
             commands: VecDeque::new(),
             closing: Closing::default(),
+            denied: None,
             poisoned: false,
             stirred: true,
             last_turn: now,

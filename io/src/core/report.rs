@@ -83,6 +83,12 @@ pub enum FailureKind {
         /// The broker's words, if it sent any.
         message: Option<Arc<str>>,
     },
+    /// The broker and this client do not believe each other: a password, a certificate, a host name.
+    #[error("authentication failed: {message}")]
+    Authentication {
+        /// What was said; no secret is in it.
+        message: Arc<str>,
+    },
     /// The producer was closed before the records could be delivered.
     #[error("the producer was closed")]
     Closed,

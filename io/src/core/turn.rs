@@ -8,6 +8,7 @@ use forebay_engine::LaneId;
 use super::Core;
 use super::lane::{AGE_PARTS, Lane};
 use super::partition::Partition;
+use super::report::FailureKind;
 use crate::time::Time;
 use crate::topics::TopicId;
 
@@ -259,9 +260,14 @@ impl Core {
         None
     }
 
-    /// Fails what is buffered for a partition whose topic will not take it. Answers whether it did.
+    /// Fails what is buffered for a partition whose topic will not take it, or whose broker lets nobody in. Answers whether it did.
     fn refused(&mut self, number: u32, now: Time) -> bool {
-        let Some(failure) = self.metadata.refusal(self.partitions[number as usize].topic) else { return false };
+        let refusal = self.metadata.refusal(self.partitions[number as usize].topic);
+        let Some(failure) = refusal.or_else(|| self.denial(number)) else { return false };
+        if matches!(failure.kind, FailureKind::Authentication { .. }) {
+            // Nobody else would find out that all is well again.
+            self.knock(number, now);
+        }
         for at in 0..self.partitions[number as usize].lanes.len() {
             let id = self.partitions[number as usize].lanes[at];
             self.fail_lane(id, usize::MAX, &failure, now);

@@ -6,6 +6,7 @@
 mod bell;
 mod resolver;
 mod sockets;
+mod tls;
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -20,12 +21,14 @@ use mio::{Events, Poll};
 
 use self::resolver::{Lookup, Resolver};
 use self::sockets::Socket;
+use self::tls::Lost;
 use crate::core::{Command, ConnId, Core, CoreConfig, Flushed, Report, Request, Wake};
 use crate::time::Time;
 use crate::topics::TopicTable;
 
 pub use self::bell::Bell;
 pub use self::sockets::SocketOptions;
+pub use self::tls::{Identity, TlsConnector, TlsError, TlsOptions, Trust};
 
 const READ_BUFFER: usize = 64 * 1_024;
 const EVENTS: usize = 256;
@@ -136,12 +139,21 @@ impl Shared {
     }
 }
 
+/// How connections are secured; by default not at all.
+#[derive(Clone, Debug, Default)]
+pub struct Security {
+    /// Speaks TLS to every broker; none for bytes as they are.
+    pub tls: Option<TlsConnector>,
+}
+
 /// What a driver is made of.
 pub struct Parts {
     /// The core's settings, checked.
     pub config: CoreConfig,
     /// Socket options.
     pub sockets: SocketOptions,
+    /// How connections are secured.
+    pub security: Security,
     /// From [`Bell::new`].
     pub poll: Poll,
     /// The bell of `poll`, which the engine rings as well.
@@ -201,6 +213,7 @@ struct Driver {
     core: Core,
     poll: Poll,
     options: SocketOptions,
+    security: Security,
     resolver: Resolver,
     shared: Arc<Shared>,
     arena: Bump,
@@ -217,6 +230,7 @@ impl Driver {
             core: Core::new(parts.config, parts.io, parts.topics, fastrand::u64(..), now),
             poll: parts.poll,
             options: parts.sockets,
+            security: parts.security,
             resolver: Resolver::new(parts.bell),
             shared,
             arena: Bump::new(),
@@ -284,7 +298,14 @@ impl Driver {
                     if self.sockets.len() <= conn.index() {
                         self.sockets.resize_with(conn.index() + 1, || None);
                     }
-                    self.sockets[conn.index()] = Some(Socket::new(conn));
+                    let session = self.security.tls.as_ref().map(|tls| tls.session(&host)).transpose();
+                    match session {
+                        Ok(session) => self.sockets[conn.index()] = Some(Socket::new(conn, session)),
+                        Err(lost) => {
+                            self.lose(conn, &lost, now);
+                            continue;
+                        }
+                    }
                     self.resolver.look_up(Lookup { conn, host, port, attempt });
                     for (conn, result) in self.resolver.found() {
                         self.open(conn, result, now);
@@ -317,6 +338,13 @@ impl Driver {
         self.core.closed(conn, why, now);
     }
 
+    fn lose(&mut self, conn: ConnId, lost: &Lost, now: Time) {
+        if lost.untrusted {
+            self.core.untrusted(conn, &lost.why);
+        }
+        self.close(conn, &lost.why, now);
+    }
+
     fn event(&mut self, event: &mio::event::Event, now: Time) {
         let Some(socket) = self.sockets.get_mut(event.token().0).and_then(Option::as_mut) else { return };
         let conn = socket.conn();
@@ -333,7 +361,7 @@ impl Driver {
             let conn = socket.conn();
             match socket.read(&mut self.core, &mut self.buffer, now) {
                 Ok(more) => self.busy |= more,
-                Err(why) => self.close(conn, &why, now),
+                Err(lost) => self.lose(conn, &lost, now),
             }
         }
     }
@@ -344,7 +372,7 @@ impl Driver {
             let conn = socket.conn();
             match socket.write(&mut self.core, &mut self.arena, now) {
                 Ok(more) => self.busy |= more,
-                Err(why) => self.close(conn, &why, now),
+                Err(lost) => self.lose(conn, &lost, now),
             }
         }
     }

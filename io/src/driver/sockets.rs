@@ -8,6 +8,7 @@ use mio::event::Event;
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 
+use super::tls::{AT_ONCE, Lost, Session};
 use crate::core::{ConnId, Core};
 use crate::time::Time;
 
@@ -37,6 +38,8 @@ enum State {
 pub(super) struct Socket {
     conn: ConnId,
     state: State,
+    /// None where bytes go as they are.
+    tls: Option<Box<Session>>,
     /// May have something to read; false after `WouldBlock`.
     readable: bool,
     /// The peer will send no more: read to the end.
@@ -49,8 +52,9 @@ pub(super) struct Socket {
 type Outcome = Result<(), String>;
 
 impl Socket {
-    pub(super) fn new(conn: ConnId) -> Self {
-        Self { conn, state: State::Resolving, readable: false, ending: false, writable: false }
+    pub(super) fn new(conn: ConnId, tls: Option<Session>) -> Self {
+        let tls = tls.map(Box::new);
+        Self { conn, state: State::Resolving, tls, readable: false, ending: false, writable: false }
     }
 
     pub(super) fn conn(&self) -> ConnId {
@@ -78,7 +82,8 @@ impl Socket {
         Ok(())
     }
 
-    /// The poll has something to say about this socket. Answers whether it has just been connected.
+    /// The poll has something to say about this socket. Answers whether it has just been connected; with TLS it is that
+    /// only after the handshake, which is a matter of reading.
     pub(super) fn event(&mut self, event: &Event) -> Result<bool, String> {
         self.readable |= event.is_readable();
         self.writable |= event.is_writable();
@@ -99,16 +104,19 @@ impl Socket {
             self.state = State::Open(stream);
         }
         self.writable = true;
-        Ok(true)
+        Ok(self.tls.is_none())
     }
 
     /// Reads what has come, up to this connection's share. Answers whether there may be more.
-    pub(super) fn read(&mut self, core: &mut Core, buffer: &mut [u8], now: Time) -> Result<bool, String> {
+    pub(super) fn read(&mut self, core: &mut Core, buffer: &mut [u8], now: Time) -> Result<bool, Lost> {
         let State::Open(stream) = &mut self.state else { return Ok(false) };
+        if self.tls.is_some() {
+            return self.read_secured(core, buffer, now);
+        }
         let mut share = READ_SHARE;
         while self.readable {
             match stream.read(buffer) {
-                Ok(0) => return Err("closed by the broker".to_owned()),
+                Ok(0) => return Err("closed by the broker".to_owned().into()),
                 Ok(n) => {
                     core.received(self.conn, &buffer[..n], now);
                     // A short read has emptied the socket; the end of the stream is an event of its own.
@@ -120,7 +128,26 @@ impl Socket {
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.readable = false,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error.to_string()),
+                Err(error) => return Err(error.to_string().into()),
+            }
+        }
+        Ok(false)
+    }
+
+    fn read_secured(&mut self, core: &mut Core, buffer: &mut [u8], now: Time) -> Result<bool, Lost> {
+        let (State::Open(stream), Some(tls)) = (&mut self.state, &mut self.tls) else { return Ok(false) };
+        let mut share = READ_SHARE;
+        while self.readable {
+            let conn = self.conn;
+            match tls.pull(stream, buffer, |plain| core.received(conn, plain, now))? {
+                Some(n) => share = share.saturating_sub(n),
+                None => self.readable = false,
+            }
+            if tls.becomes_secure() {
+                core.connected(conn, now);
+            }
+            if share == 0 {
+                return Ok(self.readable);
             }
         }
         Ok(false)
@@ -128,8 +155,11 @@ impl Socket {
 
     /// Writes what the core has, until the socket is full or this connection has had its share. Answers whether there is
     /// more that could be written.
-    pub(super) fn write(&mut self, core: &mut Core, arena: &mut Bump, now: Time) -> Result<bool, String> {
+    pub(super) fn write(&mut self, core: &mut Core, arena: &mut Bump, now: Time) -> Result<bool, Lost> {
         let State::Open(stream) = &mut self.state else { return Ok(false) };
+        if self.tls.is_some() {
+            return self.write_secured(core, arena, now);
+        }
         let mut share = WRITE_SHARE;
         while self.writable && core.wants_write(self.conn) {
             if share == 0 {
@@ -145,12 +175,44 @@ impl Socket {
             drop(slices);
             arena.reset();
             match result {
-                Ok(0) => return Err("the socket takes no more bytes".to_owned()),
+                Ok(0) => return Err("the socket takes no more bytes".to_owned().into()),
                 Ok(n) => core.written(self.conn, n, now),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.writable = false,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error.to_string()),
+                Err(error) => return Err(error.to_string().into()),
             }
+        }
+        Ok(false)
+    }
+
+    /// Each round gets all ciphertext out before it makes more, so that what the core is told was written, was.
+    fn write_secured(&mut self, core: &mut Core, arena: &mut Bump, now: Time) -> Result<bool, Lost> {
+        let (State::Open(stream), Some(tls)) = (&mut self.state, &mut self.tls) else { return Ok(false) };
+        let mut share = WRITE_SHARE;
+        while self.writable {
+            match tls.flush(stream)? {
+                None => self.writable = false,
+                Some(written) if written > 0 => core.written(self.conn, written, now),
+                Some(_) => {}
+            }
+            if !self.writable || !tls.is_secure() || !core.wants_write(self.conn) {
+                return Ok(false);
+            }
+            if share == 0 {
+                return Ok(true);
+            }
+            share -= 1;
+            let mut slices = bumpalo::collections::Vec::with_capacity_in(MAX_SLICES, arena);
+            let mut bytes = 0;
+            core.transmit(self.conn, |slice| {
+                slices.push(IoSlice::new(slice));
+                bytes += slice.len();
+                slices.len() < MAX_SLICES && bytes < AT_ONCE
+            });
+            let result = tls.accept(&slices);
+            drop(slices);
+            arena.reset();
+            result?;
         }
         Ok(false)
     }
@@ -158,6 +220,9 @@ impl Socket {
     /// Closes the socket: when this returns, no byte of it can be written any more by us.
     pub(super) fn close(self, registry: &Registry) {
         if let State::Connecting(mut stream) | State::Open(mut stream) = self.state {
+            if let Some(mut tls) = self.tls {
+                tls.say_goodbye(&mut stream);
+            }
             let _ = registry.deregister(&mut stream);
         }
     }

@@ -6,7 +6,6 @@ use kafka_protocol::protocol::StrBytes;
 
 use super::wire::{Parsed, Reader};
 use super::{Outcome, Request};
-use crate::builder::HOST;
 
 pub(super) fn handle(request: &Request<'_>, reader: &mut Reader<'_>, out: &mut Vec<u8>) -> Parsed<Outcome> {
     let version = request.version;
@@ -23,16 +22,18 @@ pub(super) fn handle(request: &Request<'_>, reader: &mut Reader<'_>, out: &mut V
         }
     }
     reader.tags()?;
-    let (id, port) = request.cluster.running().next().map_or((-1, -1), |node| (node.id, i32::from(node.port)));
+    let cluster = &request.cluster;
+    let (id, port) = cluster.running().next().map_or((-1, -1), |node| (node.id, i32::from(cluster.port(node))));
+    let host = StrBytes::from_string(cluster.host().to_owned());
     let mut body = FindCoordinatorResponse::default();
     if version < 4 {
-        body = body.with_node_id(BrokerId(id)).with_host(StrBytes::from_static_str(HOST)).with_port(port);
+        body = body.with_node_id(BrokerId(id)).with_host(host).with_port(port);
     } else {
         let coordinators = keys.into_iter().map(|key| {
             Coordinator::default()
                 .with_key(StrBytes::from_string(key.to_owned()))
                 .with_node_id(BrokerId(id))
-                .with_host(StrBytes::from_static_str(HOST))
+                .with_host(host.clone())
                 .with_port(port)
         });
         body = body.with_coordinators(coordinators.collect());

@@ -8,7 +8,6 @@ use kafka_protocol::protocol::StrBytes;
 
 use super::wire::{Parsed, Reader};
 use super::{Outcome, Request};
-use crate::builder::HOST;
 use crate::cluster::Cluster;
 use crate::error_code;
 
@@ -46,8 +45,8 @@ pub(super) fn handle(request: &mut Request<'_>, reader: &mut Reader<'_>, out: &m
     let brokers = cluster.running().map(|node| {
         MetadataResponseBroker::default()
             .with_node_id(BrokerId(node.id))
-            .with_host(StrBytes::from_static_str(HOST))
-            .with_port(i32::from(node.port))
+            .with_host(StrBytes::from_string(cluster.host().to_owned()))
+            .with_port(i32::from(cluster.port(node)))
     });
     let mut body = MetadataResponse::default()
         .with_brokers(brokers.collect())

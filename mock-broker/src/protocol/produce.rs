@@ -6,7 +6,7 @@ use std::ops::Range;
 use super::wire::{Malformed, Parsed, Reader, Writer};
 use super::{Outcome, Request, begin, finish};
 use crate::batch::{Batch, Refusal};
-use crate::builder::{HOST, Mode};
+use crate::builder::Mode;
 use crate::cluster::Cluster;
 use crate::error_code;
 use crate::faults::Strike;
@@ -305,8 +305,8 @@ fn write_endpoints(writer: &mut Writer<'_>, cluster: &Cluster) {
     inner.array_length(count);
     for node in cluster.running() {
         inner.i32(node.id);
-        inner.nullable_string(Some(HOST));
-        inner.i32(i32::from(node.port));
+        inner.nullable_string(Some(cluster.host()));
+        inner.i32(i32::from(cluster.port(node)));
         inner.nullable_string(None);
         inner.no_tags();
     }

@@ -1,0 +1,61 @@
+//! Brokers that let nobody in, on a virtual clock.
+
+mod core_support;
+
+use core_support::{Act, World, config, ms, secs};
+use forebay_io::core::{CoreConfig, FailureKind, Request};
+
+/// Fails every connection attempt for want of trust until `end`, and answers how many there were.
+fn refuse_until(w: &mut World, end: std::time::Duration) -> usize {
+    let before = w.connects.len();
+    w.unreachable = true;
+    let until = w.now + end;
+    while w.now < until {
+        w.step();
+        for conn in w.open_links() {
+            w.core.untrusted(conn, "a wrong password");
+            w.finish_close(conn);
+        }
+        w.now = w.now + ms(10);
+    }
+    w.connects.len() - before
+}
+
+#[test]
+fn without_trust_waiters_are_told_records_fail_and_attempts_keep_their_distance() {
+    let mut w = World::new(CoreConfig { reconnect_backoff_max: secs(2), ..config() }, 1);
+    w.request(Request::WantTopic(w.topic));
+    let mut lane = w.lane(0);
+    w.send(&mut lane, 1, 100);
+    let attempts = refuse_until(&mut w, secs(20));
+    assert_eq!(w.topics.denied().as_deref(), Some("a wrong password"));
+    // 50 ms doubling up to 2 s, ± 20 %: about 5 attempts to get there, and then one each 2 s.
+    assert!((8..=25).contains(&attempts), "{attempts} attempts in 20 s");
+    let failure = w.reports[0].result.clone().expect_err("failed");
+    assert!(matches!(failure.kind, FailureKind::Authentication { .. }) && !failure.possibly_appended, "{failure:?}");
+    assert_eq!(w.core.free_segments() + 1, w.core.total_segments(), "only the lane's open segment is held");
+    w.unreachable = false;
+    w.run(secs(5));
+    assert_eq!(w.topics.denied(), None, "all is well again");
+    w.cluster.act = Box::new(|_| Act::Normal);
+    w.send(&mut lane, 2, 100);
+    assert!(w.run_until(secs(10), |w| w.records_delivered() == 1), "{:?}", w.reports);
+}
+
+#[test]
+fn a_leader_that_lets_nobody_in_fails_its_own_records_and_is_asked_again() {
+    let mut w = World::new(config(), 1);
+    let mut lane = w.lane(0);
+    w.send(&mut lane, 1, 100);
+    assert!(w.run_until(secs(1), |w| w.records_delivered() == 1));
+    let conns = w.open_links();
+    for conn in conns {
+        w.core.untrusted(conn, "an expired token");
+        w.finish_close(conn);
+    }
+    w.send(&mut lane, 2, 100);
+    assert!(w.run_until(secs(5), |w| w.records_reported() == 2), "{:?}", w.reports);
+    w.run(secs(2));
+    w.send(&mut lane, 3, 100);
+    assert!(w.run_until(secs(5), |w| w.records_delivered() == 2), "{:?}", w.reports);
+}
