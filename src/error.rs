@@ -176,6 +176,11 @@ pub enum BuildError {
     /// TLS cannot be set up: a file, a certificate or a key that cannot be read or used.
     #[error("TLS cannot be set up: {0}")]
     Tls(String),
+    /// OAUTHBEARER without a token: set `sasl.oauthbearer.token.endpoint.url`, or give the builder a token source.
+    #[error(
+        "sasl.mechanism=OAUTHBEARER needs a token: set sasl.oauthbearer.token.endpoint.url to a file: URL, or call ProducerBuilder::oauth_token"
+    )]
+    NoToken,
     /// The I/O thread could not be started.
     #[error("the I/O thread could not be started: {0}")]
     Thread(#[from] std::io::Error),

@@ -46,6 +46,7 @@ pub use error::{
     BuildError, CloseError, DeliveryError, DeliveryFailure, FailureKind, FlushError, SendError, SendErrorKind,
 };
 pub use forebay_io::core::Delivered;
+pub use forebay_io::driver::OAuthToken;
 pub use forebay_io::topics::TopicNameError;
 pub use forebay_io::wire::ErrorCode;
 pub use hub::DeliveryReport;

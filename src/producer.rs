@@ -1,6 +1,6 @@
 //! The producer: what all senders share, from building it to closing it.
 
-use crate::config::{Acks, Config};
+use crate::config::{Acks, Config, SaslMechanism};
 use crate::error::{BuildError, CloseError, DeliveryError, FlushError, SendError, SendErrorKind};
 use crate::hub::{Callback, FlushEnd, Hub};
 use crate::lanes::{BATCH_OVERHEAD, Waits};
@@ -12,7 +12,10 @@ use crate::shared_senders::SharedSenders;
 use crate::{Delivery, DeliveryReport, Receipt, Record, Topic};
 use forebay_engine::{Engine, EngineConfig};
 use forebay_io::core::{CoreConfig, FailureKind, Flushed, Report, Request};
-use forebay_io::driver::{self, Bell, DriverHandle, Parts, Security, Sink, SocketOptions, TlsConnector};
+use forebay_io::driver::{
+    self, Bell, CredentialSource, DriverHandle, OAuthToken, Parts, Security, Sink, SocketOptions, TlsConnector,
+    TokenSource,
+};
 use forebay_io::topics::{TopicEntry, TopicNameError, TopicTable};
 use forebay_io::wire::record::Shape;
 use forebay_io::wire::{ErrorClass, ErrorCode};
@@ -60,6 +63,7 @@ pub struct ProducerBuilder {
     ready: Option<Config>,
     callback: Option<Callback>,
     partitioner: Option<MakePartitioner>,
+    tokens: Option<TokenSource>,
 }
 
 impl ProducerBuilder {
@@ -108,6 +112,25 @@ impl ProducerBuilder {
         self
     }
 
+    /// Gets tokens for `sasl.mechanism=OAUTHBEARER`. `source` is called on a thread of its own, once for each connection and
+    /// before a broker's belief in the last token ends (KIP-368); it may take its time. The text of an error is logged and
+    /// reported: it must hold no secret.
+    ///
+    /// ```
+    /// # fn ask_the_identity_provider() -> Result<String, String> { Ok(String::new()) }
+    /// use forebay::OAuthToken;
+    ///
+    /// let builder = forebay::Producer::builder()
+    ///     .bootstrap_servers("kafka.example:9093")
+    ///     .set("security.protocol", "SASL_SSL")
+    ///     .set("sasl.mechanism", "OAUTHBEARER")
+    ///     .oauth_token(|| ask_the_identity_provider().map(OAuthToken::new));
+    /// ```
+    pub fn oauth_token(mut self, source: impl Fn() -> Result<OAuthToken, String> + Send + Sync + 'static) -> Self {
+        self.tokens = Some(Arc::new(source));
+        self
+    }
+
     /// Checks the configuration, maps the buffer and starts the I/O thread. Does not wait for the cluster.
     ///
     /// # Errors
@@ -117,7 +140,7 @@ impl ProducerBuilder {
             Some(config) => config,
             None => self.config.build()?,
         };
-        Producer::start(config, self.callback, self.partitioner)
+        Producer::start(config, self.callback, self.partitioner, self.tokens)
     }
 }
 
@@ -144,6 +167,7 @@ impl Producer {
         config: Config,
         callback: Option<Callback>,
         partitioner: Option<MakePartitioner>,
+        tokens: Option<TokenSource>,
     ) -> Result<Producer, BuildError> {
         let (poll, bell) = Bell::new()?;
         let engine_config = EngineConfig {
@@ -157,7 +181,7 @@ impl Producer {
         let failure = Arc::new(Mutex::new(None));
         let sink = HubSink { hub: hub.clone(), topics: topics.clone(), callback, failure: failure.clone() };
         let sockets = SocketOptions { send_buffer: config.send_buffer(), receive_buffer: config.receive_buffer() };
-        let security = security(&config)?;
+        let security = security(&config, tokens)?;
         let parts = Parts { config: core_config(&config), sockets, security, poll, bell, io, topics: topics.clone() };
         let driver = driver::spawn(parts, sink)?;
         Ok(Producer {
@@ -438,18 +462,26 @@ fn refuses_for_good(code: ErrorCode) -> bool {
     !code.is_none() && !matches!(code.class(), ErrorClass::Retriable | ErrorClass::RetriableRefresh)
 }
 
-fn security(config: &Config) -> Result<Security, BuildError> {
-    if !config.security_protocol().has_tls() {
-        return Ok(Security::default());
+fn security(config: &Config, tokens: Option<TokenSource>) -> Result<Security, BuildError> {
+    let protocol = config.security_protocol();
+    let mut security = Security::default();
+    if protocol.has_tls() {
+        if !config.tls().verifies_host() {
+            tracing::warn!(
+                "ssl.endpoint.identification.algorithm is empty: a broker's certificate is believed whatever host it is for"
+            );
+        }
+        let options = config.tls().options().map_err(BuildError::Tls)?;
+        security.tls = Some(TlsConnector::new(&options).map_err(|error| BuildError::Tls(error.to_string()))?);
     }
-    if !config.tls().verifies_host() {
-        tracing::warn!(
-            "ssl.endpoint.identification.algorithm is empty: a broker's certificate is believed whatever host it is for"
-        );
+    if let Some(mechanism) = config.sasl().mechanism() {
+        let source = tokens.filter(|_| mechanism == SaslMechanism::OAuthBearer).map(CredentialSource::Token);
+        security.credentials = Some(source.or_else(|| config.sasl().credentials()).ok_or(BuildError::NoToken)?);
+        if mechanism == SaslMechanism::Plain && !protocol.has_tls() {
+            tracing::warn!("the password goes over the network as it is: security.protocol=SASL_SSL would hide it");
+        }
     }
-    let options = config.tls().options().map_err(BuildError::Tls)?;
-    let tls = TlsConnector::new(&options).map_err(|error| BuildError::Tls(error.to_string()))?;
-    Ok(Security { tls: Some(tls) })
+    Ok(security)
 }
 
 fn core_config(config: &Config) -> CoreConfig {
@@ -468,6 +500,7 @@ fn core_config(config: &Config) -> CoreConfig {
         batch_size: config.batch_size(),
         batch_max_bytes: config.batch_max_bytes(),
         compression: crate::config::compression(&config.settings),
+        sasl: config.security_protocol().has_sasl(),
         max_request_size: config.max_request_size(),
         request_timeout: config.request_timeout(),
         delivery_timeout: config.delivery_timeout(),

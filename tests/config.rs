@@ -146,6 +146,11 @@ fn typed_methods_set_what_the_names_set() {
         .ssl_keystore_certificate_chain("hunter2")
         .ssl_keystore_password("hunter2")
         .ssl_key_password("hunter2")
+        .sasl_mechanism("")
+        .sasl_username("")
+        .sasl_password("")
+        .sasl_jaas_config("")
+        .sasl_oauthbearer_token_endpoint_url("")
         .allow_auto_create_topics(false)
         .build()
         .expect("valid");
@@ -194,6 +199,11 @@ fn typed_methods_set_what_the_names_set() {
         ("ssl.keystore.certificate.chain", "hunter2"),
         ("ssl.keystore.password", "hunter2"),
         ("ssl.key.password", "hunter2"),
+        ("sasl.mechanism", ""),
+        ("sasl.username", ""),
+        ("sasl.password", ""),
+        ("sasl.jaas.config", ""),
+        ("sasl.oauthbearer.token.endpoint.url", ""),
         ("allow.auto.create.topics", "false"),
     ])
     .expect("valid");
@@ -202,7 +212,7 @@ fn typed_methods_set_what_the_names_set() {
     assert_eq!(named.max_in_flight(), 7);
     assert_eq!(named.io_spin(), Duration::from_micros(22));
     let used = keys().filter(|spec| matches!(spec.standing, Standing::Used)).count();
-    assert_eq!(used, 47, "a new key needs its typed method and its line in this test");
+    assert_eq!(used, 52, "a new key needs its typed method and its line in this test");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::time::Duration;
 
 use crate::MockBroker;
 use crate::cluster::Config;
@@ -87,6 +88,7 @@ impl Default for Builder {
                 auto_create_topics: true,
                 max_versions: HashMap::new(),
                 advertised: None,
+                sasl: None,
             },
         }
     }
@@ -115,6 +117,26 @@ impl Builder {
     /// and the first node's port, which the other nodes' ports follow. Default: where they listen.
     pub fn advertise(mut self, host: &str, port: u16) -> Self {
         self.config.advertised = Some((host.to_owned(), port));
+        self
+    }
+
+    /// Lets in only whoever says by SASL who they are, and knows this user's password (PLAIN, SCRAM-SHA-256, SCRAM-SHA-512).
+    /// May be called again for more users.
+    pub fn user(mut self, name: &str, password: &str) -> Self {
+        self.config.sasl.get_or_insert_default().users.push((name.to_owned(), password.to_owned()));
+        self
+    }
+
+    /// Lets in only whoever says by SASL who they are, and has this token (OAUTHBEARER). May be called again for more.
+    pub fn token(mut self, token: &str) -> Self {
+        self.config.sasl.get_or_insert_default().tokens.push(token.to_owned());
+        self
+    }
+
+    /// How long whoever was let in may stay before they must say it again (`connections.max.reauth.ms`, KIP-368). Default:
+    /// for good.
+    pub fn session_lifetime(mut self, time: Duration) -> Self {
+        self.config.sasl.get_or_insert_default().lifetime = Some(time);
         self
     }
 

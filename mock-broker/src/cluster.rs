@@ -6,7 +6,7 @@ use crate::builder::{HOST, Mode};
 use crate::error_code;
 use crate::log::{Log, Retention};
 use crate::producers::Producers;
-use crate::protocol::{self, produce::Scratch};
+use crate::protocol::{self, Doorkeeper, produce::Scratch};
 use crate::verify::RecordVerifier;
 
 #[derive(Debug)]
@@ -18,6 +18,8 @@ pub(crate) struct Config {
     pub(crate) max_versions: HashMap<i16, i16>,
     /// What clients are told instead of the address: a host, and the first node's port.
     pub(crate) advertised: Option<(String, u16)>,
+    /// Asks who comes; none lets in everybody.
+    pub(crate) sasl: Option<Doorkeeper>,
 }
 
 #[derive(Debug, Clone)]
@@ -239,6 +241,7 @@ mod tests {
             auto_create_topics: true,
             max_versions: HashMap::new(),
             advertised: None,
+            sasl: None,
         };
         let nodes = (1..=nodes).map(|id| Node { id, port: 0, running: true }).collect();
         Cluster::new(config, nodes, 1000, None)

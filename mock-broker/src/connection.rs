@@ -9,7 +9,7 @@ use mio::net::TcpStream;
 
 use crate::cluster::Cluster;
 use crate::faults::{Faults, Standing};
-use crate::protocol::{self, Outcome};
+use crate::protocol::{self, Outcome, Session};
 
 /// Kafka's `socket.request.max.bytes`.
 const MAX_REQUEST: usize = 100 << 20;
@@ -116,6 +116,7 @@ pub(crate) struct Connection {
     pub(crate) stream: TcpStream,
     /// The node it belongs to.
     pub(crate) node: i32,
+    session: Session,
     input: Input,
     output: Vec<u8>,
     sent: usize,
@@ -135,6 +136,7 @@ impl Connection {
         Self {
             stream,
             node,
+            session: Session::new(node),
             input: Input::default(),
             output: Vec::new(),
             sent: 0,
@@ -243,7 +245,8 @@ impl Connection {
             let mut held = Vec::new();
             let hold = !around.standing.delay.is_zero() || !self.held.is_empty();
             let out = if hold { &mut held } else { &mut self.output };
-            let outcome = protocol::handle(cluster, self.node, frame, around.faults, &around.standing, may_park, out);
+            let outcome =
+                protocol::handle(cluster, &mut self.session, frame, around.faults, &around.standing, may_park, out);
             if let Outcome::Park(wait) = outcome {
                 let until = self.parked.map_or(around.now + wait, |(until, _)| until);
                 self.parked = Some((until, cluster.appended));

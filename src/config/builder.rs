@@ -240,6 +240,16 @@ setters! {
     ssl_keystore_password(password: &str) "ssl.keystore.password" = |b, k, v| b.set(k, v);
     /// The password of an encrypted PEM key.
     ssl_key_password(password: &str) "ssl.key.password" = |b, k, v| b.set(k, v);
+    /// How the producer says who it is: `PLAIN`, `SCRAM-SHA-256`, `SCRAM-SHA-512` or `OAUTHBEARER`.
+    sasl_mechanism(mechanism: &str) "sasl.mechanism" = |b, k, v| b.set(k, v);
+    /// The user name for PLAIN and SCRAM. librdkafka's name.
+    sasl_username(name: &str) "sasl.username" = |b, k, v| b.set(k, v);
+    /// The password for PLAIN and SCRAM. librdkafka's name.
+    sasl_password(password: &str) "sasl.password" = |b, k, v| b.set(k, v);
+    /// User name and password as the Java producer takes them.
+    sasl_jaas_config(entry: &str) "sasl.jaas.config" = |b, k, v| b.set(k, v);
+    /// The file of the token for OAUTHBEARER, as a `file:` URL.
+    sasl_oauthbearer_token_endpoint_url(url: &str) "sasl.oauthbearer.token.endpoint.url" = |b, k, v| b.set(k, v);
     /// Ask the broker to create a topic that does not exist. Default true. librdkafka's name.
     allow_auto_create_topics(ask: bool) "allow.auto.create.topics" = |b, k, v| b.set(k, v.to_string());
 }

@@ -20,13 +20,16 @@ const PARTITION: &str = "Partitioning (other keys)";
 const CLUSTER: &str = "Cluster (other keys)";
 const PLUG_INS: &str = "Serialisation, plug-ins, metrics";
 const TLS: &str = "TLS (other keys)";
-const SASL: &str = "SASL";
+const SASL: &str = "SASL (other keys)";
 
 const SAMPLES: Standing = Standing::Accepted("No effect: this version keeps no sampled metrics.");
 const JAVA_TLS: Standing =
     Standing::Accepted("No effect: it chooses among Java's own parts, and TLS is rustls's here.");
-const NO_SASL: Standing = Standing::Refused(
-    "this version does not authenticate. Remove the SASL settings and use a listener without SASL, or a proxy that authenticates",
+const NO_SASL: Standing = Standing::Accepted(
+    "No effect: it is for Kerberos, or for the ways in which Java gets tokens. Here a token source does that, or a file.",
+);
+const HTTP_TOKENS: Standing = Standing::Refused(
+    "tokens are not fetched over HTTP by this library. Give the builder a token source, or have another program write sasl.oauthbearer.token.endpoint.url=file:///path",
 );
 const AS_BYTES: Standing = Standing::Only(
     &[
@@ -85,15 +88,17 @@ pub(super) const OTHER: &[KeySpec] = &[
     tls("ssl.provider", Kind::Text, ""),
     tls("ssl.secure.random.implementation", Kind::Text, ""),
     tls("ssl.trustmanager.algorithm", Kind::Text, "PKIX"),
-    sasl("sasl.client.callback.handler.class", Kind::Class, ""),
-    sasl("sasl.jaas.config", Kind::Password, ""),
+    row(SASL, "sasl.client.callback.handler.class", Kind::Class, "",
+        Standing::Refused("Java classes cannot be loaded. Remove it, and give the builder a token source if that is what it was for")),
     sasl("sasl.kerberos.kinit.cmd", Kind::Text, "/usr/bin/kinit"),
     sasl("sasl.kerberos.min.time.before.relogin", Kind::Millis(0, LONG), "60000"),
     sasl("sasl.kerberos.service.name", Kind::Text, ""),
     sasl("sasl.kerberos.ticket.renew.jitter", Kind::Double, "0.05"),
     sasl("sasl.kerberos.ticket.renew.window.factor", Kind::Double, "0.8"),
-    sasl("sasl.login.callback.handler.class", Kind::Class, ""),
-    sasl("sasl.login.class", Kind::Class, ""),
+    row(SASL, "sasl.login.callback.handler.class", Kind::Class, "",
+        Standing::Refused("Java classes cannot be loaded. Remove it, and give the builder a token source if that is what it was for")),
+    row(SASL, "sasl.login.class", Kind::Class, "",
+        Standing::Refused("Java classes cannot be loaded. Remove it, and give the builder a token source if that is what it was for")),
     sasl("sasl.login.connect.timeout.ms", Kind::Text, ""),
     sasl("sasl.login.read.timeout.ms", Kind::Text, ""),
     sasl("sasl.login.refresh.buffer.seconds", Kind::Int(0, 3_600), "300"),
@@ -102,7 +107,6 @@ pub(super) const OTHER: &[KeySpec] = &[
     sasl("sasl.login.refresh.window.jitter", Kind::Double, "0.05"),
     sasl("sasl.login.retry.backoff.max.ms", Kind::Millis(0, LONG), "10000"),
     sasl("sasl.login.retry.backoff.ms", Kind::Millis(0, LONG), "100"),
-    sasl("sasl.mechanism", Kind::Text, "GSSAPI"),
     sasl("sasl.oauthbearer.assertion.algorithm", Kind::Choice(&["RS256", "ES256"]), "RS256"),
     sasl("sasl.oauthbearer.assertion.claim.aud", Kind::Text, ""),
     sasl("sasl.oauthbearer.assertion.claim.exp.seconds", Kind::Int(0, 86_400), "300"),
@@ -110,12 +114,17 @@ pub(super) const OTHER: &[KeySpec] = &[
     sasl("sasl.oauthbearer.assertion.claim.jti.include", Kind::Bool, "false"),
     sasl("sasl.oauthbearer.assertion.claim.nbf.seconds", Kind::Int(0, 3_600), "60"),
     sasl("sasl.oauthbearer.assertion.claim.sub", Kind::Text, ""),
-    sasl("sasl.oauthbearer.assertion.file", Kind::Text, ""),
-    sasl("sasl.oauthbearer.assertion.private.key.file", Kind::Text, ""),
-    sasl("sasl.oauthbearer.assertion.private.key.passphrase", Kind::Password, ""),
+    row(SASL, "sasl.oauthbearer.assertion.file", Kind::Text, "",
+        HTTP_TOKENS),
+    row(SASL, "sasl.oauthbearer.assertion.private.key.file", Kind::Text, "",
+        HTTP_TOKENS),
+    row(SASL, "sasl.oauthbearer.assertion.private.key.passphrase", Kind::Password, "",
+        HTTP_TOKENS),
     sasl("sasl.oauthbearer.assertion.template.file", Kind::Text, ""),
-    sasl("sasl.oauthbearer.client.credentials.client.id", Kind::Text, ""),
-    sasl("sasl.oauthbearer.client.credentials.client.secret", Kind::Password, ""),
+    row(SASL, "sasl.oauthbearer.client.credentials.client.id", Kind::Text, "",
+        HTTP_TOKENS),
+    row(SASL, "sasl.oauthbearer.client.credentials.client.secret", Kind::Password, "",
+        HTTP_TOKENS),
     sasl("sasl.oauthbearer.clock.skew.seconds", Kind::Int(0, INT), "30"),
     sasl("sasl.oauthbearer.expected.audience", Kind::List, ""),
     sasl("sasl.oauthbearer.expected.issuer", Kind::Text, ""),
@@ -124,10 +133,11 @@ pub(super) const OTHER: &[KeySpec] = &[
     sasl("sasl.oauthbearer.jwks.endpoint.retry.backoff.max.ms", Kind::Millis(0, LONG), "10000"),
     sasl("sasl.oauthbearer.jwks.endpoint.retry.backoff.ms", Kind::Millis(0, LONG), "100"),
     sasl("sasl.oauthbearer.jwks.endpoint.url", Kind::Text, ""),
-    sasl("sasl.oauthbearer.jwt.retriever.class", Kind::Class, "DefaultJwtRetriever"),
-    sasl("sasl.oauthbearer.jwt.validator.class", Kind::Class, "DefaultJwtValidator"),
+    row(SASL, "sasl.oauthbearer.jwt.retriever.class", Kind::Class, "DefaultJwtRetriever",
+        Standing::Refused("Java classes cannot be loaded. Remove it, and give the builder a token source if that is what it was for")),
+    row(SASL, "sasl.oauthbearer.jwt.validator.class", Kind::Class, "DefaultJwtValidator",
+        Standing::Refused("Java classes cannot be loaded. Remove it, and give the builder a token source if that is what it was for")),
     sasl("sasl.oauthbearer.scope", Kind::Text, ""),
     sasl("sasl.oauthbearer.scope.claim.name", Kind::Text, "scope"),
     sasl("sasl.oauthbearer.sub.claim.name", Kind::Text, "sub"),
-    sasl("sasl.oauthbearer.token.endpoint.url", Kind::Text, ""),
 ];

@@ -34,6 +34,7 @@ pub(super) fn check(builder: &ConfigBuilder) -> Result<Config, ConfigError> {
     }
     check.servers();
     check.tls();
+    check.sasl();
     check.client_id();
     check.idempotence();
     check.sizes();

@@ -1,10 +1,11 @@
 //! The rows of the keys that secure connections.
 
-use super::key::{KeySpec, Kind, Value};
-use super::used_keys::row;
+use super::key::{KeySpec, Kind, Origin, Value};
+use super::used_keys::{of, row};
 use super::{Secret, SecurityProtocol};
 
 const TLS: &str = "TLS";
+const SASL: &str = "SASL";
 
 const STORES: Kind = Kind::Choice(&["PEM", "PKCS12", "JKS"]);
 
@@ -55,4 +56,19 @@ pub(super) const SECURITY: &[KeySpec] = &[
     row(TLS, "ssl.key.password", Kind::Password, "", |s, v| s.tls.key_password = secret(v),
         "The password of an encrypted PEM key (PKCS#8). Needs the Cargo feature `pkcs12`.",
         ""),
+    row(SASL, "sasl.mechanism", Kind::Text, "", |s, v| s.sasl.mechanism_name = v.text(),
+        "How the producer says who it is: PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or OAUTHBEARER. Kafka's default, GSSAPI (Kerberos), is not spoken.",
+        "Needed with SASL_SSL and SASL_PLAINTEXT."),
+    of(Origin::Librdkafka, row(SASL, "sasl.username", Kind::Text, "", |s, v| s.sasl.username = v.text(),
+        "The user name for PLAIN and SCRAM.",
+        "Or in `sasl.jaas.config`.")),
+    of(Origin::Librdkafka, row(SASL, "sasl.password", Kind::Password, "", |s, v| s.sasl.password = secret(v),
+        "The password for PLAIN and SCRAM.",
+        "Or in `sasl.jaas.config`.")),
+    row(SASL, "sasl.jaas.config", Kind::Password, "", |s, v| s.sasl.jaas_config = secret(v),
+        "User name and password as the Java producer takes them: `org.apache.kafka.common.security.scram.ScramLoginModule required username=\"NAME\" password=\"PASSWORD\";`.",
+        "Not together with `sasl.username`."),
+    row(SASL, "sasl.oauthbearer.token.endpoint.url", Kind::Password, "", |s, v| s.sasl.token_url = secret(v),
+        "Where the token for OAUTHBEARER is: a file, as `file:///path/to/token`, read anew for each authentication. HTTP is refused. Never repeated, as a URL may hold a password.",
+        "A token source that the builder was given goes first."),
 ];

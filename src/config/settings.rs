@@ -1,6 +1,6 @@
 //! A configuration that has passed every check.
 
-use super::{CompressionType, ConfigBuilder, ConfigError, SecurityProtocol, TlsSettings};
+use super::{CompressionType, ConfigBuilder, ConfigError, SaslSettings, SecurityProtocol, TlsSettings};
 use std::fmt;
 use std::path::Path;
 use std::time::Duration;
@@ -181,6 +181,8 @@ settings! {
     security_protocol: SecurityProtocol => SecurityProtocol, |s| s.security_protocol;
     /// The `ssl.` keys.
     tls: TlsSettings => &TlsSettings, |s| &s.tls;
+    /// The `sasl.` keys.
+    sasl: SaslSettings => &SaslSettings, |s| &s.sasl;
     /// `partitioner.ignore.keys`
     partitioner_ignore_keys: bool => bool, |s| s.partitioner_ignore_keys;
     /// `io.spin.us`

@@ -30,6 +30,8 @@ const ALIASES: &[(&str, &str)] = &[
     ("ssl.key.location", "ssl.keystore.location"),
     ("ssl.key.pem", "ssl.keystore.key"),
     ("enable.ssl.certificate.verification", "ssl.truststore.location"),
+    ("sasl.mechanisms", "sasl.mechanism"),
+    ("sasl.oauthbearer.config", "sasl.oauthbearer.token.endpoint.url"),
     ("block.on.buffer.full", "max.block.ms"),
     ("metadata.fetch.timeout.ms", "max.block.ms"),
     ("timeout.ms", "request.timeout.ms"),

@@ -29,7 +29,7 @@ pub(super) const fn row(
     }
 }
 
-const fn of(origin: Origin, row: KeySpec) -> KeySpec {
+pub(super) const fn of(origin: Origin, row: KeySpec) -> KeySpec {
     KeySpec { origin, ..row }
 }
 

@@ -150,6 +150,7 @@ impl World {
                     let host = host.to_string();
                     Event::Connect { conn: conn.unique(), host, port: *port, attempt: *attempt }
                 }
+                Command::Credentials { .. } => unreachable!("no broker of this world asks who we are"),
                 Command::Close { conn } => Event::Close { conn: conn.unique() },
             });
             self.commands.push(command);

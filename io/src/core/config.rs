@@ -39,6 +39,9 @@ pub struct CoreConfig {
     pub enable_idempotence: bool,
     /// `max.in.flight.requests.per.connection`.
     pub max_in_flight: usize,
+    /// Brokers ask who we are: [`Command::Credentials`](super::Command::Credentials) for every connection
+    /// (`security.protocol`).
+    pub sasl: bool,
     /// `linger.ms`.
     pub linger: Duration,
     /// `batch.size`: bytes at which a partition is due before its linger is over.
@@ -97,6 +100,7 @@ impl Default for CoreConfig {
             batch_size: 16_384,
             batch_max_bytes: 1_000_000,
             compression: None,
+            sasl: false,
             max_request_size: 1_048_576,
             request_timeout: Duration::from_secs(30),
             delivery_timeout: Duration::from_secs(120),

@@ -6,6 +6,7 @@ use super::Core;
 use super::backoff::delay;
 use super::ports::{Command, ConnId};
 use super::requests::{Kind, RequestId};
+use super::sasl::Exchange;
 use crate::time::Time;
 use crate::wire::frame::{DEFAULT_MAX_FRAME, FrameReader};
 use crate::wire::versions::Negotiated;
@@ -16,9 +17,20 @@ pub(crate) enum Phase {
     Connecting,
     /// Waiting for the answer to `ApiVersions`.
     Greeting,
+    /// Says who we are.
+    Authenticating,
     Ready,
+    /// Says who we are once more; nothing new is sent meanwhile.
+    Renewing,
     /// The driver was told to close it; until it has, it may still write what it holds.
     Closing,
+}
+
+impl Phase {
+    /// Not ready yet.
+    fn is_setup(self) -> bool {
+        matches!(self, Self::Connecting | Self::Greeting | Self::Authenticating)
+    }
 }
 
 pub(crate) struct Connection {
@@ -27,7 +39,13 @@ pub(crate) struct Connection {
     pub(crate) phase: Phase,
     pub(crate) versions: Option<Negotiated>,
     /// When a connection that is not ready is given up.
-    setup_by: Time,
+    pub(crate) setup_by: Time,
+    /// The mechanism and its exchange, while one is going on.
+    pub(crate) sasl: Option<(&'static str, Exchange)>,
+    /// When to authenticate anew.
+    pub(crate) renew_at: Time,
+    /// `last_used` when that began.
+    pub(crate) used_before: Time,
     reader: Option<FrameReader>,
     /// To be written; the front may be half written.
     pub(crate) queue: VecDeque<RequestId>,
@@ -110,6 +128,9 @@ impl Core {
             phase: Phase::Connecting,
             versions: None,
             setup_by: now + setup,
+            sasl: None,
+            renew_at: Time::MAX,
+            used_before: now,
             reader: Some(FrameReader::new(DEFAULT_MAX_FRAME)),
             queue: VecDeque::new(),
             unsent: 0,
@@ -125,7 +146,7 @@ impl Core {
     /// Opens a connection to whoever may know the cluster, unless one is being opened. Nodes of the cluster first; once
     /// they fail more often than the bootstrap servers, those again (KIP-899).
     pub(super) fn connect_anywhere(&mut self, now: Time) -> Option<Time> {
-        if self.connections.iter().flatten().any(|c| matches!(c.phase, Phase::Connecting | Phase::Greeting)) {
+        if self.connections.iter().flatten().any(|c| c.phase.is_setup()) {
             return None;
         }
         let bootstrap = self.cfg.rebootstrap.is_some() || !self.brokers.knows_nodes();
@@ -151,14 +172,29 @@ impl Core {
         }
     }
 
-    pub(super) fn greeted(&mut self, conn: ConnId, versions: Negotiated) {
+    /// What the broker speaks is known. An error means that the connection is to be closed.
+    pub(super) fn greeted(&mut self, conn: ConnId, versions: Negotiated) -> Result<(), String> {
+        let Some(connection) = self.connection_mut(conn) else { return Ok(()) };
+        connection.versions = Some(versions);
+        tracing::debug!(?conn, ?versions, "greeted");
+        if !self.cfg.sasl {
+            self.ready(conn);
+        } else if versions.sasl_authenticate.is_some() {
+            self.authenticate(conn, Phase::Authenticating);
+        } else {
+            return self.no_sasl(conn);
+        }
+        Ok(())
+    }
+
+    /// Requests may be sent.
+    pub(super) fn ready(&mut self, conn: ConnId) {
         let Some(connection) = self.connection_mut(conn) else { return };
         connection.phase = Phase::Ready;
-        connection.versions = Some(versions);
         let broker = connection.broker;
         self.brokers.get_mut(broker).worked();
         self.trusted(broker);
-        tracing::debug!(node = self.brokers.get(broker).node, ?versions, "connected");
+        tracing::debug!(node = self.brokers.get(broker).node, "connected");
     }
 
     /// A connection is closed, or could not be opened: no byte of it can be written any more. `why` is for people.
@@ -217,7 +253,7 @@ impl Core {
         let Some(connection) = self.connection_mut(conn) else { return };
         connection.last_used = now;
         let Some(mut reader) = connection.reader.take() else { return };
-        while self.connection(conn).is_some_and(|c| matches!(c.phase, Phase::Greeting | Phase::Ready)) {
+        while self.connection(conn).is_some_and(|c| !matches!(c.phase, Phase::Connecting | Phase::Closing)) {
             let result = match reader.next(&mut bytes) {
                 Ok(Some(frame)) => self.response(conn, frame, now),
                 Ok(None) => break,
@@ -255,12 +291,16 @@ impl Core {
             let Some(connection) = &self.connections[slot] else { continue };
             let conn = connection.id;
             match connection.phase {
-                Phase::Connecting | Phase::Greeting if connection.setup_by <= now => {
+                phase if phase.is_setup() && connection.setup_by <= now => {
                     self.close_connection(conn, "the connection was not set up in time", now);
                 }
-                Phase::Ready if self.answer_by(connection) <= now => {
+                Phase::Renewing if connection.setup_by <= now => {
+                    self.close_connection(conn, "the connection was not authenticated anew in time", now);
+                }
+                Phase::Ready | Phase::Renewing if self.answer_by(connection) <= now => {
                     self.close_connection(conn, "a request was not answered in time", now);
                 }
+                Phase::Ready if connection.renew_at <= now => self.renew(conn, now),
                 Phase::Ready if connection.is_quiet() => {
                     let idle = connection.last_used + self.cfg.connections_max_idle <= now;
                     if idle || self.is_superfluous(connection) {
@@ -276,9 +316,12 @@ impl Core {
     pub(super) fn connection_due(&self, connection: &Connection) -> Time {
         match connection.phase {
             Phase::Closing => Time::MAX,
-            Phase::Connecting | Phase::Greeting => connection.setup_by,
-            Phase::Ready if connection.is_quiet() => connection.last_used + self.cfg.connections_max_idle,
-            Phase::Ready => self.answer_by(connection),
+            Phase::Connecting | Phase::Greeting | Phase::Authenticating => connection.setup_by,
+            Phase::Renewing => connection.setup_by.min(self.answer_by(connection)),
+            Phase::Ready if connection.is_quiet() => {
+                (connection.last_used + self.cfg.connections_max_idle).min(connection.renew_at)
+            }
+            Phase::Ready => self.answer_by(connection).min(connection.renew_at),
         }
     }
 

@@ -8,6 +8,7 @@ use crate::wire::WireError;
 use crate::wire::control::{self, RequestId as Header, parse_api_versions, parse_init_producer_id, parse_metadata};
 use crate::wire::error_code::ErrorCode;
 use crate::wire::frame::Frame;
+use crate::wire::sasl::{parse_sasl_authenticate, parse_sasl_handshake};
 use crate::wire::versions::{ApiKey, Negotiated, negotiate, supported};
 
 impl Core {
@@ -72,7 +73,7 @@ impl Core {
                 } else if !answer.error.is_none() {
                     return Err(format!("ApiVersions: {}", answer.error));
                 } else {
-                    self.greeted(conn, Negotiated::with(&answer).map_err(text)?);
+                    return self.greeted(conn, Negotiated::with(&answer).map_err(text)?);
                 }
             }
             Kind::Metadata => {
@@ -86,6 +87,16 @@ impl Core {
                 self.answered(conn);
                 self.throttle(conn, answer.throttle_ms, version >= 1, now); // KIP-219
                 self.identified(answer, now);
+            }
+            Kind::SaslHandshake => {
+                let answer = parse_sasl_handshake(version, frame.body).map_err(text)?;
+                self.answered(conn);
+                return self.sasl_handshake(conn, &answer, now);
+            }
+            Kind::SaslAuthenticate => {
+                let answer = parse_sasl_authenticate(version, frame.body).map_err(text)?;
+                self.answered(conn);
+                return self.sasl_authenticate(conn, &answer, now);
             }
             Kind::Produce => {}
         }

@@ -24,6 +24,7 @@
 
 mod answer;
 mod audit;
+mod authenticate;
 mod backoff;
 mod batch;
 mod brokers;
@@ -46,6 +47,7 @@ mod report;
 mod requests;
 mod rest;
 mod retry;
+mod sasl;
 mod send;
 mod split;
 mod transmit;
@@ -75,6 +77,7 @@ use crate::topics::TopicTable;
 pub use self::config::{Acks, CoreConfig};
 pub use self::ports::{Command, ConnId, Flushed, Request, Wake};
 pub use self::report::{Delivered, DeliveryFailure, FailureKind, Report};
+pub use self::sasl::{Credentials, ScramHash};
 
 /// The producer; see the [module](self).
 ///

@@ -38,6 +38,11 @@ pub enum Command {
         /// Counts the attempts for this broker: of a name's n addresses take number `attempt % n`.
         attempt: u32,
     },
+    /// Say who we are; answer with `credentials`. Only with `CoreConfig::sasl`.
+    Credentials {
+        /// For which connection.
+        conn: ConnId,
+    },
     /// Close a connection (or give up opening it); answer with `closed` once no byte can be written any more.
     Close {
         /// Which one.

@@ -13,6 +13,8 @@ pub(crate) enum Kind {
     ApiVersions,
     Metadata,
     InitProducerId,
+    SaslHandshake,
+    SaslAuthenticate,
     Produce,
 }
 
@@ -79,6 +81,10 @@ impl Requests {
 
     pub(crate) fn remove(&mut self, id: RequestId) {
         let request = self.get_mut(id);
+        if request.kind == Kind::SaslAuthenticate {
+            // A password may be in it, and the buffer is kept for the next request.
+            request.framing.fill(0);
+        }
         request.framing.clear();
         request.cuts.clear();
         request.batches.clear();

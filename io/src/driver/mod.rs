@@ -4,6 +4,7 @@
 //! the engine is closed, so that every sender fails instead of waiting, and the sink is told.
 
 mod bell;
+mod credentials;
 mod resolver;
 mod sockets;
 mod tls;
@@ -19,6 +20,7 @@ use bumpalo::Bump;
 use forebay_engine::{IoSide, Ring};
 use mio::{Events, Poll};
 
+use self::credentials::Wallet;
 use self::resolver::{Lookup, Resolver};
 use self::sockets::Socket;
 use self::tls::Lost;
@@ -27,6 +29,7 @@ use crate::time::Time;
 use crate::topics::TopicTable;
 
 pub use self::bell::Bell;
+pub use self::credentials::{CredentialSource, OAuthToken, PasswordMechanism, TokenSource};
 pub use self::sockets::SocketOptions;
 pub use self::tls::{Identity, TlsConnector, TlsError, TlsOptions, Trust};
 
@@ -144,6 +147,8 @@ impl Shared {
 pub struct Security {
     /// Speaks TLS to every broker; none for bytes as they are.
     pub tls: Option<TlsConnector>,
+    /// Who we are, for brokers that ask by SASL. Goes with [`CoreConfig::sasl`].
+    pub credentials: Option<CredentialSource>,
 }
 
 /// What a driver is made of.
@@ -213,8 +218,9 @@ struct Driver {
     core: Core,
     poll: Poll,
     options: SocketOptions,
-    security: Security,
+    tls: Option<TlsConnector>,
     resolver: Resolver,
+    wallet: Wallet,
     shared: Arc<Shared>,
     arena: Bump,
     buffer: Vec<u8>,
@@ -230,7 +236,8 @@ impl Driver {
             core: Core::new(parts.config, parts.io, parts.topics, fastrand::u64(..), now),
             poll: parts.poll,
             options: parts.sockets,
-            security: parts.security,
+            tls: parts.security.tls,
+            wallet: Wallet::new(parts.security.credentials, parts.bell.clone()),
             resolver: Resolver::new(parts.bell),
             shared,
             arena: Bump::new(),
@@ -250,6 +257,9 @@ impl Driver {
             }
             for (conn, result) in self.resolver.found() {
                 self.open(conn, result, now);
+            }
+            for (conn, result) in self.wallet.found() {
+                self.core.credentials(conn, result, now);
             }
             self.core.turn(now);
             self.carry_out(now);
@@ -298,7 +308,7 @@ impl Driver {
                     if self.sockets.len() <= conn.index() {
                         self.sockets.resize_with(conn.index() + 1, || None);
                     }
-                    let session = self.security.tls.as_ref().map(|tls| tls.session(&host)).transpose();
+                    let session = self.tls.as_ref().map(|tls| tls.session(&host)).transpose();
                     match session {
                         Ok(session) => self.sockets[conn.index()] = Some(Socket::new(conn, session)),
                         Err(lost) => {
@@ -309,6 +319,12 @@ impl Driver {
                     self.resolver.look_up(Lookup { conn, host, port, attempt });
                     for (conn, result) in self.resolver.found() {
                         self.open(conn, result, now);
+                    }
+                }
+                Command::Credentials { conn } => {
+                    self.wallet.look(conn);
+                    for (conn, result) in self.wallet.found() {
+                        self.core.credentials(conn, result, now);
                     }
                 }
                 Command::Close { conn } => self.close(conn, "closed", now),

@@ -178,7 +178,12 @@ pub fn encode_init_producer_id(buf: &mut Vec<u8>, id: RequestId<'_>, timeout_ms:
     encode(buf, ApiKey::InitProducerId, id, &request)
 }
 
-fn encode(buf: &mut Vec<u8>, api: ApiKey, id: RequestId<'_>, request: &impl Encodable) -> Result<(), WireError> {
+pub(super) fn encode(
+    buf: &mut Vec<u8>,
+    api: ApiKey,
+    id: RequestId<'_>,
+    request: &impl Encodable,
+) -> Result<(), WireError> {
     check(api, id.version)?;
     let start = buf.len();
     let header = RequestHeader::default()
@@ -310,7 +315,7 @@ pub fn parse_init_producer_id(version: i16, body: &[u8]) -> Result<InitProducerI
 
 /// Reads an array. Memory is reserved for no more elements than the bytes that are left could hold, each taking at least
 /// `least` bytes, whatever count the peer states.
-fn list<'a, T>(
+pub(super) fn list<'a, T>(
     r: &mut Reader<'a>,
     field: &'static str,
     least: usize,

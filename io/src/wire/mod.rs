@@ -7,6 +7,7 @@
 //! | [`batch`] | the 61-byte record batch header |
 //! | [`produce`] | framing of Produce requests around bytes that stay where they are, and reading of the responses |
 //! | [`control`] | `ApiVersions`, Metadata and `InitProducerId` |
+//! | [`sasl`] | `SaslHandshake` and `SaslAuthenticate` |
 //! | [`versions`] | which API versions we speak and which one a broker gets |
 //! | [`frame`] | cutting a byte stream into response frames |
 //! | [`error_code`] | the broker's error codes and what a producer does about them |
@@ -26,6 +27,7 @@ pub mod murmur2;
 pub mod produce;
 mod reader;
 pub mod record;
+pub mod sasl;
 pub mod varint;
 pub mod versions;
 pub mod walk;

@@ -15,10 +15,14 @@ pub enum ApiKey {
     Produce = 0,
     /// Brokers, topics and leaders.
     Metadata = 3,
+    /// Which SASL mechanism is to come.
+    SaslHandshake = 17,
     /// What the broker speaks.
     ApiVersions = 18,
     /// A producer id and epoch for idempotence.
     InitProducerId = 22,
+    /// The messages of a SASL mechanism.
+    SaslAuthenticate = 36,
 }
 
 /// An inclusive range of versions.
@@ -48,6 +52,9 @@ pub const fn supported(api: ApiKey) -> VersionRange {
         ApiKey::Metadata => (4, 13),
         ApiKey::ApiVersions => (0, 4),
         ApiKey::InitProducerId => (0, 5),
+        // v0 is followed by bare bytes and not by `SaslAuthenticate`.
+        ApiKey::SaslHandshake => (1, 1),
+        ApiKey::SaslAuthenticate => (0, 2),
     };
     VersionRange { min, max }
 }
@@ -58,7 +65,8 @@ pub(crate) const fn is_flexible(api: ApiKey, version: i16) -> bool {
         >= match api {
             ApiKey::Produce | ApiKey::Metadata => 9,
             ApiKey::ApiVersions => 3,
-            ApiKey::InitProducerId => 2,
+            ApiKey::InitProducerId | ApiKey::SaslAuthenticate => 2,
+            ApiKey::SaslHandshake => i16::MAX,
         }
 }
 
@@ -92,6 +100,8 @@ pub struct Negotiated {
     pub metadata: i16,
     /// `InitProducerId`; `None` if the broker cannot do idempotence.
     pub init_producer_id: Option<i16>,
+    /// `SaslAuthenticate`; `None` if the broker does not authenticate by SASL on this port.
+    pub sasl_authenticate: Option<i16>,
 }
 
 impl Negotiated {
@@ -108,7 +118,8 @@ impl Negotiated {
             produce = produce.min(PRODUCE_MAX_BY_NAME);
         }
         let init_producer_id = negotiate(ApiKey::InitProducerId, broker.range(ApiKey::InitProducerId)).ok();
-        Ok(Self { produce, metadata, init_producer_id })
+        let sasl_authenticate = negotiate(ApiKey::SaslAuthenticate, broker.range(ApiKey::SaslAuthenticate)).ok();
+        Ok(Self { produce, metadata, init_producer_id, sasl_authenticate })
     }
 
     /// The version of `InitProducerId`.

@@ -84,6 +84,8 @@ pub(crate) struct World {
     /// `Close` commands are kept back.
     pub(crate) hold_closes: bool,
     pub(crate) held_closes: Vec<ConnId>,
+    /// Connections for which credentials were asked.
+    pub(crate) asked: Vec<ConnId>,
     pub(crate) connects: Vec<(String, u16, u32)>,
     /// When each of them was wanted.
     pub(crate) connected_at: Vec<Time>,
@@ -131,6 +133,7 @@ impl World {
             refusing: BTreeSet::new(),
             hold_closes: false,
             held_closes: Vec::new(),
+            asked: Vec::new(),
             connects: Vec::new(),
             connected_at: Vec::new(),
             turns: 0,
@@ -181,6 +184,7 @@ impl World {
                         core(|| self.core.connected(conn, self.now));
                     }
                 }
+                Command::Credentials { conn } => self.asked.push(conn),
                 Command::Close { conn } if self.hold_closes => self.held_closes.push(conn),
                 Command::Close { conn } => self.finish_close(conn),
             }

@@ -7,6 +7,7 @@ mod init_producer_id;
 mod list_offsets;
 mod metadata;
 pub(crate) mod produce;
+mod sasl;
 pub(crate) mod wire;
 
 use std::time::Duration;
@@ -15,6 +16,7 @@ use kafka_protocol::protocol::Encodable;
 
 use crate::cluster::Cluster;
 use crate::faults::{Faults, Standing};
+pub(crate) use sasl::{Doorkeeper, Session};
 use wire::{Malformed, Parsed, Reader};
 
 /// One API that this broker speaks.
@@ -41,18 +43,22 @@ const FETCH: i16 = 1;
 const LIST_OFFSETS: i16 = 2;
 const METADATA: i16 = 3;
 const FIND_COORDINATOR: i16 = 10;
+const SASL_HANDSHAKE: i16 = 17;
 const API_VERSIONS: i16 = 18;
 const INIT_PRODUCER_ID: i16 = 22;
+const SASL_AUTHENTICATE: i16 = 36;
 
 /// Every API, by key.
-pub(crate) const APIS: [Api; 7] = [
+pub(crate) const APIS: [Api; 9] = [
     Api { announced: 0, ..api(PRODUCE, "Produce", (3, 13), 9) },
     api(FETCH, "Fetch", (4, 12), 12),
     api(LIST_OFFSETS, "ListOffsets", (1, 7), 6),
     api(METADATA, "Metadata", (0, 13), 9),
     api(FIND_COORDINATOR, "FindCoordinator", (0, 4), 3),
+    api(SASL_HANDSHAKE, "SaslHandshake", (1, 1), i16::MAX),
     api(API_VERSIONS, "ApiVersions", (0, 4), 3),
     api(INIT_PRODUCER_ID, "InitProducerId", (0, 5), 2),
+    api(SASL_AUTHENTICATE, "SaslAuthenticate", (0, 2), 2),
 ];
 
 impl Cluster {
@@ -82,6 +88,7 @@ pub(crate) struct Request<'a> {
     pub(crate) standing: &'a Standing,
     /// The node that was asked.
     pub(crate) node: i32,
+    pub(crate) session: &'a mut Session,
     pub(crate) version: i16,
     pub(crate) correlation_id: i32,
     pub(crate) flexible: bool,
@@ -92,7 +99,7 @@ pub(crate) struct Request<'a> {
 /// Handles one request, `frame` being everything after its size, and appends the answer to `out`.
 pub(crate) fn handle(
     cluster: &mut Cluster,
-    node: i32,
+    session: &mut Session,
     frame: &[u8],
     faults: &Faults,
     standing: &Standing,
@@ -101,7 +108,7 @@ pub(crate) fn handle(
 ) -> Outcome {
     let before = out.len();
     let mut reader = Reader::new(frame);
-    dispatch(cluster, node, &mut reader, faults, standing, may_park, out).unwrap_or_else(|Malformed| {
+    dispatch(cluster, session, &mut reader, faults, standing, may_park, out).unwrap_or_else(|Malformed| {
         cluster.malformed_requests += 1;
         out.truncate(before);
         Outcome::Close
@@ -110,7 +117,7 @@ pub(crate) fn handle(
 
 fn dispatch(
     cluster: &mut Cluster,
-    node: i32,
+    session: &mut Session,
     reader: &mut Reader<'_>,
     faults: &Faults,
     standing: &Standing,
@@ -130,12 +137,20 @@ fn dispatch(
     if !supported {
         return Err(Malformed);
     }
+    // Whoever has not said who it is, is not listened to.
+    if cluster.config.sasl.is_some()
+        && !session.is_known()
+        && !matches!(key, API_VERSIONS | SASL_HANDSHAKE | SASL_AUTHENTICATE)
+    {
+        return Err(Malformed);
+    }
     // The client id keeps its old encoding in every header version.
     reader.nullable_string()?;
     reader.flexible = version >= api.flexible;
     reader.tags()?;
     let flexible = reader.flexible;
-    let mut request = Request { cluster, faults, standing, node, version, correlation_id, flexible, may_park };
+    let mut request =
+        Request { cluster, faults, standing, node: session.node, session, version, correlation_id, flexible, may_park };
     let outcome = match key {
         PRODUCE => produce::handle(&mut request, reader, out),
         FETCH => fetch::handle(&mut request, reader, out),
@@ -143,6 +158,8 @@ fn dispatch(
         METADATA => metadata::handle(&mut request, reader, out),
         FIND_COORDINATOR => find_coordinator::handle(&request, reader, out),
         API_VERSIONS => api_versions::handle(&request, reader, out),
+        SASL_HANDSHAKE => sasl::handshake(&mut request, reader, out),
+        SASL_AUTHENTICATE => sasl::authenticate(&mut request, reader, out),
         INIT_PRODUCER_ID => init_producer_id::handle(&mut request, reader, out),
         _ => Err(Malformed),
     }?;

@@ -20,6 +20,7 @@ impl World {
                     _ => {} // nobody answers
                 }
             }
+            Command::Credentials { .. } => unreachable!("no broker of this world asks who we are"),
             Command::Close { conn } => {
                 if let Some(at) = self.links.iter().position(|link| link.conn == conn) {
                     self.reset(at);
