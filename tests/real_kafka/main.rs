@@ -13,6 +13,8 @@ mod faults;
 mod interop;
 mod ledger;
 mod load;
+#[cfg(all(feature = "tls", feature = "zstd", feature = "cli"))]
+mod secure;
 
 use std::collections::BTreeMap;
 use std::fs;

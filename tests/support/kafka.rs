@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use super::java::{Kafka, there};
-use super::node::{Node, Ports};
+use super::node::{Extra, Node, Ports};
 
 /// A running broker; it ends when it is dropped.
 pub(crate) struct KafkaBroker {
@@ -26,13 +26,21 @@ impl KafkaBroker {
     /// # Panics
     /// If it cannot be started.
     pub(crate) fn of(kafka: &Kafka, advertised: Option<u16>) -> Self {
+        Self::with(kafka, advertised, &Extra::default())
+    }
+
+    /// The same with more settings: those of the listener `CLIENT` are for the producer under test.
+    ///
+    /// # Panics
+    /// If it cannot be started.
+    pub(crate) fn with(kafka: &Kafka, advertised: Option<u16>, extra: &Extra) -> Self {
         // The ports are free when the system names them; another program may still take one before Java does.
         for attempt in 1.. {
             let mut ports = Ports::free(1);
             if let Some(advertised) = advertised {
                 ports[0].advertised = advertised;
             }
-            let mut node = Node::format(kafka, "-Xmx512m", 1, &ports);
+            let mut node = Node::format_with(kafka, "-Xmx512m", 1, &ports, extra);
             match node.spawn().and_then(|()| node.await_started()) {
                 Ok(()) => return Self { kafka: kafka.clone(), ports: ports.remove(0), node },
                 Err(why) if attempt < 3 => eprintln!("broker start {attempt} failed, once more: {why}"),

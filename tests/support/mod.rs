@@ -8,3 +8,5 @@ pub(crate) mod node;
 pub(crate) mod peers;
 pub(crate) mod proxy;
 pub(crate) mod readers;
+#[cfg(feature = "tls")]
+pub(crate) mod tls;

@@ -32,6 +32,15 @@ pub(crate) struct Ports {
     pub(crate) controller: u16,
 }
 
+/// What a node has beside the usual.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Extra {
+    /// Lines of server.properties; they win over those above them.
+    pub(crate) properties: String,
+    /// Users of SCRAM, as `StorageTool` takes them.
+    pub(crate) users: Vec<String>,
+}
+
 impl Ports {
     /// For `count` nodes. Held together, so that all differ.
     pub(crate) fn free(count: usize) -> Vec<Self> {
@@ -56,15 +65,26 @@ pub(crate) struct Node {
 impl Node {
     /// Node `id` (from 1) of a cluster of all `ports`, formatted and not started.
     pub(crate) fn format(kafka: &Kafka, heap: &'static str, id: usize, ports: &[Ports]) -> Self {
+        Self::format_with(kafka, heap, id, ports, &Extra::default())
+    }
+
+    /// The same with more settings.
+    pub(crate) fn format_with(kafka: &Kafka, heap: &'static str, id: usize, ports: &[Ports], extra: &Extra) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let name = format!("kafka-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
         let _ = fs::remove_dir_all(&folder);
         fs::create_dir_all(&folder).expect("a folder for the broker");
         let settings = folder.join("server.properties");
-        fs::write(&settings, server_properties(id, ports, &folder.join("data"))).expect("server.properties");
+        let properties = server_properties(id, ports, &folder.join("data")) + &extra.properties;
+        fs::write(&settings, properties).expect("server.properties");
         let mut format = kafka.java("kafka.tools.StorageTool");
-        let made = format.args(["format", "-t", CLUSTER_ID, "-c"]).arg(&settings).output().expect("java runs");
+        let made = format
+            .args(["format", "-t", CLUSTER_ID, "-c"])
+            .arg(&settings)
+            .args(extra.users.iter().flat_map(|user| ["--add-scram", user]))
+            .output()
+            .expect("java runs");
         assert!(made.status.success(), "StorageTool: {}", String::from_utf8_lossy(&made.stderr));
         Self { kafka: kafka.clone(), heap, folder, starts: 0, java: None }
     }
