@@ -1,14 +1,15 @@
 //! Where the I/O thread's news arrives: outcomes go to their sender's log and the delivery callback, flushes to who waits.
 
 use crate::Receipt;
-use crate::outcomes::{Failures, SenderLog, ended, lock};
-use forebay_engine::LaneId;
+use crate::outcomes::{Failures, SenderLog, ended};
+use crate::sync::{Condvar, Mutex, lock, wait, wait_until};
+use forebay_engine::{LaneId, mutant};
 use forebay_io::core::{Delivered, DeliveryFailure, FailureKind, Flushed, Report};
 use forebay_io::topics::{TopicId, TopicTable};
 use std::collections::{HashMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Instant;
 
 /// Logs of senders that are gone and whose receipts can still be asked about.
@@ -99,7 +100,9 @@ impl Hub {
         let id = owners.next_sender;
         owners.next_sender = id.wrapping_add(1);
         let log = Arc::new(SenderLog::new(id));
-        if let Some(why) = &owners.ended {
+        if let Some(why) = &owners.ended
+            && !mutant!("a_late_sender_is_not_told_of_the_end")
+        {
             let _nobody = log.end(why.clone());
         }
         owners.senders.insert(id, log.clone());
@@ -194,14 +197,20 @@ impl Hub {
     pub(crate) fn flushed(&self, flushed: Flushed) {
         let mut flushes = lock(&self.flushes);
         // Nobody waits any more if the entry is gone.
+        if mutant!("a_late_word_is_remembered") {
+            flushes.open.entry(flushed.token).or_default();
+        }
         if let Some(done) = flushes.open.get_mut(&flushed.token) {
             *done = true;
-            self.flushed.notify_all();
+            if !mutant!("a_flush_wakes_nobody") {
+                self.flushed.notify_all();
+            }
         }
     }
 
     pub(crate) fn wait_flush(&self, token: u64, deadline: Option<Instant>) -> FlushEnd {
         let mut flushes = lock(&self.flushes);
+        let mut over = false;
         let end = loop {
             if flushes.open.get(&token) == Some(&true) {
                 break FlushEnd::Done;
@@ -209,19 +218,29 @@ impl Hub {
             if flushes.ended {
                 break FlushEnd::Closed;
             }
-            flushes = match deadline {
-                None => self.flushed.wait(flushes).unwrap_or_else(PoisonError::into_inner),
-                Some(deadline) => {
-                    let left = deadline.saturating_duration_since(Instant::now());
-                    if left.is_zero() {
-                        break FlushEnd::TimedOut;
-                    }
-                    self.flushed.wait_timeout(flushes, left).unwrap_or_else(PoisonError::into_inner).0
-                }
+            if over {
+                break FlushEnd::TimedOut;
+            }
+            if mutant!("a_flush_waits_after_a_moment") {
+                drop(flushes);
+                flushes = lock(&self.flushes);
+            }
+            (flushes, over) = match deadline {
+                None => (wait(&self.flushed, flushes), false),
+                Some(deadline) => wait_until(&self.flushed, &self.flushes, flushes, deadline),
             };
+            if deadline.is_some() && mutant!("a_flush_gives_up_before_it_looks") {
+                break FlushEnd::TimedOut;
+            }
         };
         flushes.open.remove(&token);
         end
+    }
+
+    /// Flushes that somebody waits for, or did not pick up yet.
+    #[cfg(loom)]
+    pub(crate) fn open_flushes(&self) -> usize {
+        lock(&self.flushes).open.len()
     }
 
     /// The I/O thread has ended: everyone who still waits is told so.
@@ -232,9 +251,13 @@ impl Hub {
         // Of a sender that is gone for long the log is with its lanes only, as long as they have records without outcome.
         let of_lanes = owners.lanes.iter().flatten().map(|(log, _)| log);
         let wakers: Vec<_> = owners.senders.values().chain(of_lanes).flat_map(|log| log.end(why.clone())).collect();
-        drop(owners);
+        if !mutant!("futures_are_ended_under_the_lock") {
+            drop(owners);
+        }
         lock(&self.flushes).ended = true;
-        self.flushed.notify_all();
+        if !mutant!("the_end_wakes_no_flush") {
+            self.flushed.notify_all();
+        }
         for waker in wakers {
             // The application's code: a panic in one must not keep the others asleep.
             let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));

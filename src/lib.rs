@@ -32,6 +32,9 @@ pub mod config;
 mod error;
 mod hub;
 mod lanes;
+#[cfg(loom)]
+#[doc(hidden)]
+pub mod model;
 mod outcomes;
 mod partitioner;
 mod producer;
@@ -41,6 +44,7 @@ mod record;
 mod reservation;
 mod sender;
 mod shared_senders;
+mod sync;
 
 pub use error::{
     BuildError, CloseError, DeliveryError, DeliveryFailure, FailureKind, FlushError, SendError, SendErrorKind,

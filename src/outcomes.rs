@@ -1,16 +1,17 @@
 //! What became of the records: a log of fixed size per sender, written by the I/O thread.
 
 use crate::error::DeliveryError;
+use crate::sync::{Condvar, Mutex, lock, wait, wait_until};
 use crate::{Delivery, Receipt};
+use forebay_engine::mutant;
 use forebay_io::core::{Delivered, DeliveryFailure, FailureKind, Report};
 use forebay_io::topics::TopicId;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::Waker;
 use std::time::Instant;
 
-/// Stretches that a log keeps.
-const KEPT: usize = 1024;
+/// Stretches that a log keeps. Few under loom, so that a model can see one forgotten.
+const KEPT: usize = if cfg!(loom) { 2 } else { 1024 };
 /// Stretches with failures that a lane keeps after they have left the log.
 const KEPT_FAILURES: usize = 8;
 /// "No stretch."
@@ -68,25 +69,23 @@ struct Stretch {
     previous: u64,
 }
 
-/// Failures not yet reported by a flush.
+/// Failures not yet reported by a flush: how many, and why the first one.
 #[derive(Default)]
-pub(crate) struct Failures {
-    count: AtomicU64,
-    first: Mutex<Option<DeliveryFailure>>,
-}
+pub(crate) struct Failures(Mutex<Option<(u64, DeliveryFailure)>>);
 
 impl Failures {
     pub(crate) fn add(&self, count: u64, why: &DeliveryFailure) {
-        let mut first = lock(&self.first);
-        first.get_or_insert_with(|| why.clone());
-        self.count.fetch_add(count, Ordering::Relaxed);
+        lock(&self.0).get_or_insert_with(|| (0, why.clone())).0 += count;
     }
 
     /// Takes what has gathered since the last call.
     pub(crate) fn take(&self) -> Option<(u64, DeliveryFailure)> {
-        let mut first = lock(&self.first);
-        let count = self.count.swap(0, Ordering::Relaxed);
-        first.take().map(|first| (count, first))
+        if mutant!("failures_are_taken_by_two") {
+            let found = lock(&self.0).clone();
+            *lock(&self.0) = None;
+            return found;
+        }
+        lock(&self.0).take()
     }
 }
 
@@ -126,16 +125,24 @@ impl SenderLog {
             self.failures.add(u64::from(report.count), why);
         }
         let mut guard = lock(&self.state);
+        if mutant!("an_outcome_is_known_before_it_is_there") {
+            guard.lanes[slot as usize].resolved = report.first_ordinal + u64::from(report.count);
+            drop(guard);
+            guard = lock(&self.state);
+        }
         let state = &mut *guard;
         state.push(slot, report);
         let mut decided = Vec::new();
-        if !state.wakers.is_empty() {
+        if !state.wakers.is_empty() && !mutant!("an_outcome_wakes_no_future") {
             let resolved = state.lanes[slot as usize].resolved;
             let is_decided = |waiting: &mut Waiting| waiting.receipt.slot == slot && waiting.receipt.ordinal < resolved;
             decided.extend(state.wakers.extract_if(.., is_decided));
         }
-        if state.waiting > 0 {
+        if state.waiting > 0 && !mutant!("an_outcome_wakes_nobody") {
             self.changed.notify_all();
+        }
+        if mutant!("wakers_are_called_under_the_lock") {
+            decided.drain(..).for_each(|waiting| waiting.waker.wake());
         }
         drop(guard);
         // A waker is the application's code, and may poll or drop futures of this log at once.
@@ -149,7 +156,12 @@ impl SenderLog {
     pub(crate) fn end(&self, why: DeliveryFailure) -> Vec<Waker> {
         let mut state = lock(&self.state);
         state.ended.get_or_insert(why);
-        self.changed.notify_all();
+        if !mutant!("the_end_wakes_no_receipt") {
+            self.changed.notify_all();
+        }
+        if mutant!("the_end_wakes_no_future") {
+            return Vec::new();
+        }
         state.wakers.drain(..).map(|waiting| waiting.waker).collect()
     }
 
@@ -166,19 +178,19 @@ impl SenderLog {
             if outcome != Err(DeliveryError::Pending) {
                 return outcome;
             }
+            if mutant!("a_receipt_waits_after_a_moment") {
+                drop(state);
+                state = lock(&self.state);
+            }
             state.waiting += 1;
-            let (mut woken, over) = match deadline {
-                None => (self.changed.wait(state).unwrap_or_else(PoisonError::into_inner), false),
-                Some(deadline) => {
-                    let left = deadline.saturating_duration_since(Instant::now());
-                    let (woken, _) = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner);
-                    (woken, left.is_zero())
-                }
+            let over;
+            (state, over) = match deadline {
+                None => (wait(&self.changed, state), false),
+                Some(deadline) => wait_until(&self.changed, &self.state, state, deadline),
             };
-            woken.waiting -= 1;
-            state = woken;
-            if over {
-                return state.look(receipt);
+            state.waiting -= 1;
+            if over || (deadline.is_some() && mutant!("a_receipt_gives_up_before_it_looks")) {
+                return outcome; // looked at under this lock
             }
         }
     }
@@ -195,9 +207,19 @@ impl SenderLog {
         let mut waker = waker.clone();
         let mut state = lock(&self.state);
         let outcome = state.look(receipt);
+        if mutant!("a_future_registers_after_a_moment") {
+            drop(state);
+            state = lock(&self.state);
+        }
         if outcome == Err(DeliveryError::Pending) {
             if let Some(waiting) = state.wakers.iter_mut().find(|waiting| Some(waiting.id) == *id) {
-                std::mem::swap(&mut waiting.waker, &mut waker);
+                if !mutant!("a_future_keeps_its_first_waker") {
+                    std::mem::swap(&mut waiting.waker, &mut waker);
+                }
+                if mutant!("an_old_waker_ends_under_the_lock") {
+                    drop(waker);
+                    return outcome;
+                }
             } else {
                 let new = state.next_waker;
                 state.next_waker += 1;
@@ -211,6 +233,9 @@ impl SenderLog {
 
     /// A future that waited was dropped.
     pub(crate) fn forget_waker(&self, id: u64) {
+        if mutant!("a_dropped_future_is_still_woken") {
+            return;
+        }
         let mut state = lock(&self.state);
         let at = state.wakers.iter().position(|waiting| waiting.id == id);
         let forgotten = at.map(|at| state.wakers.remove(at));
@@ -319,8 +344,4 @@ fn follows(base: i64, count: u64, next: i64) -> bool {
 /// What a record without outcome gets when the I/O thread has ended.
 pub(crate) fn ended(kind: FailureKind) -> DeliveryFailure {
     DeliveryFailure { kind, possibly_appended: true }
-}
-
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

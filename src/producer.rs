@@ -4,11 +4,11 @@ use crate::config::{Acks, Config, SaslMechanism};
 use crate::error::{BuildError, CloseError, DeliveryError, FlushError, SendError, SendErrorKind};
 use crate::hub::{Callback, FlushEnd, Hub};
 use crate::lanes::{BATCH_OVERHEAD, Waits};
-use crate::outcomes::lock;
 use crate::partitioner::Partitioner;
 use crate::receipt_future::DeliveryFuture;
 use crate::sender::{Patience, Sender};
 use crate::shared_senders::SharedSenders;
+use crate::sync::{Mutex, lock};
 use crate::{Delivery, DeliveryReport, Receipt, Record, Topic};
 use forebay_engine::{Engine, EngineConfig};
 use forebay_io::core::{CoreConfig, FailureKind, Flushed, Report, Request};
@@ -19,8 +19,8 @@ use forebay_io::driver::{
 use forebay_io::topics::{TopicEntry, TopicNameError, TopicTable};
 use forebay_io::wire::record::Shape;
 use forebay_io::wire::{ErrorClass, ErrorCode};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// Bytes of a slab segment.

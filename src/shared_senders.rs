@@ -2,13 +2,13 @@
 
 use crate::error::{SendError, SendErrorKind};
 use crate::lanes::Lanes;
-use crate::outcomes::lock;
 use crate::producer::Inner;
 use crate::sender::Patience;
+use crate::sync::{Mutex, lock};
 use crate::{Receipt, Record};
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, TryLockError, Weak};
+use std::sync::{Arc, TryLockError, Weak};
 
 /// One thread's lanes of one producer. The thread holds it and locks it for each send; the producer empties it when it closes.
 type Slot = Arc<Mutex<Option<Lanes>>>;

@@ -41,7 +41,7 @@ impl Doorbell {
             Sleep::Deep => DEEP,
         };
         self.state.store(state, Relaxed);
-        if !cfg!(mutant = "doorbell_sleeper_fence_missing") {
+        if !mutant!("doorbell_sleeper_fence_missing") {
             fence(SeqCst); // D1: meets the fence in `ring_if`
         }
     }
@@ -52,7 +52,7 @@ impl Doorbell {
 
     /// A lane has come to life and is in the ready list.
     pub(crate) fn lane_ready(&self) {
-        self.ring_if(|state| state == DEEP && !cfg!(mutant = "a_lane_comes_to_life_silently"));
+        self.ring_if(|state| state == DEEP && !mutant!("a_lane_comes_to_life_silently"));
     }
 
     /// A lane holds as many bytes as a batch wants.
@@ -74,14 +74,13 @@ impl Doorbell {
     }
 
     fn ring_if(&self, wanted: impl Fn(u32) -> bool) {
-        if !cfg!(mutant = "doorbell_ringer_fence_missing") {
+        if !mutant!("doorbell_ringer_fence_missing") {
             fence(SeqCst); // D1: our work is visible to a sleeper whose word we do not see, and the other way round
         }
         let state = self.state.load(Relaxed);
         // One ring a sleep: whoever turns the word rings.
         if wanted(state)
-            && (cfg!(mutant = "doorbell_rings_twice")
-                || self.state.compare_exchange(state, AWAKE, Relaxed, Relaxed).is_ok())
+            && (mutant!("doorbell_rings_twice") || self.state.compare_exchange(state, AWAKE, Relaxed, Relaxed).is_ok())
         {
             self.bell.ring();
         }

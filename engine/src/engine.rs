@@ -89,7 +89,7 @@ impl Shared {
             return Ok(Chain::EMPTY);
         }
         // No newcomer takes memory while an older sender waits for it.
-        if self.inbox.waiting() > 0 && !cfg!(mutant = "newcomer_overtakes") {
+        if self.inbox.waiting() > 0 && !mutant!("newcomer_overtakes") {
             return Err(ClaimError::Full { segments: most });
         }
         self.hot
@@ -100,18 +100,20 @@ impl Shared {
 
     /// The part of a chain that was taken before a ring ran dry.
     fn return_part(&self, chain: Chain) {
-        if chain.count > 0 && !cfg!(mutant = "a_part_of_a_chain_leaks") {
+        if chain.count > 0 && !mutant!("a_part_of_a_chain_leaks") {
             self.give_back(chain);
         }
     }
 
     /// Segments that were taken and not used.
     pub(crate) fn give_back(&self, chain: Chain) {
-        if cfg!(mutant = "abort_leaks") {
+        if mutant!("abort_leaks") {
             return;
         }
         self.returns.put(chain, &self.table);
-        self.doorbell.memory_wanted();
+        if !mutant!("a_return_is_silent") {
+            self.doorbell.memory_wanted();
+        }
     }
 
     /// A lane holds `bytes` untaken bytes: enough for a batch?
@@ -151,7 +153,7 @@ impl Grant {
 
 impl Drop for Grant {
     fn drop(&mut self) {
-        if self.chain.count > 0 && !cfg!(mutant = "an_unused_grant_leaks") {
+        if self.chain.count > 0 && !mutant!("an_unused_grant_leaks") {
             self.engine.give_back(self.chain);
         }
     }
@@ -215,7 +217,7 @@ impl ProducerEnd {
     /// [`ClaimError::Closed`].
     pub fn lane(&self, tag: u64) -> Result<Lane, ClaimError> {
         let mut registry = lock(&self.shared.lanes);
-        if registry.closed && !cfg!(mutant = "a_closed_engine_makes_lanes") {
+        if registry.closed && !mutant!("a_closed_engine_makes_lanes") {
             return Err(ClaimError::Closed);
         }
         let index = if let Some(index) = registry.vacant.pop() {
@@ -241,7 +243,7 @@ impl ProducerEnd {
         if !self.shared.inbox.enter(&self.mailbox, segments) {
             return Err(ClaimError::Closed);
         }
-        if !cfg!(mutant = "a_wait_is_silent") {
+        if !mutant!("a_wait_is_silent") {
             self.shared.doorbell.memory_wanted();
         }
         Ok(())
@@ -262,13 +264,15 @@ impl ProducerEnd {
     /// The deadline of a wait. A grant that came first is returned and counts.
     pub fn cancel_wait(&mut self) -> Option<Grant> {
         if self.mailbox.cancel() {
-            if !cfg!(mutant = "who_gave_up_still_counts") {
+            if !mutant!("who_gave_up_still_counts") {
                 self.shared.inbox.leave();
             }
             // The old mailbox stays in the I/O side's queue until it is met there; the next wait begins at the end.
             self.mailbox = Arc::new(Mailbox::new(self.waker.clone()));
             // Whoever waits behind us must not wait for us: the next in line may fit now.
-            self.shared.doorbell.memory_wanted();
+            if !mutant!("who_gives_up_is_silent") {
+                self.shared.doorbell.memory_wanted();
+            }
             return None;
         }
         self.poll_wait().ok().flatten()
@@ -283,7 +287,7 @@ impl ProducerEnd {
 impl Drop for ProducerEnd {
     fn drop(&mut self) {
         // Also without a wait, or after it: a grant that came and was not looked at goes back.
-        if !cfg!(mutant = "a_dropped_sender_keeps_its_grant") || self.mailbox.is_waiting() {
+        if !mutant!("a_dropped_sender_keeps_its_grant") || self.mailbox.is_waiting() {
             drop(self.cancel_wait());
         }
     }

@@ -104,13 +104,13 @@ impl FreeRing {
             for (position, place) in (head..).zip(out.iter_mut()) {
                 *place = self.place(position).load(Relaxed);
             }
-            if cfg!(mutant = "free_take_without_exchange") {
+            if mutant!("free_take_without_exchange") {
                 self.head.store(head + count, FREE_HEAD_PUT);
                 return true;
             }
             match self.head.compare_exchange_weak(head, head + count, FREE_HEAD_PUT, FREE_HEAD_SEE) {
                 Ok(_) => {
-                    if cfg!(mutant = "free_places_read_after_the_exchange") {
+                    if mutant!("free_places_read_after_the_exchange") {
                         (head..).zip(out).for_each(|(position, place)| *place = self.place(position).load(Relaxed));
                     }
                     return true;
@@ -129,9 +129,10 @@ impl FreeRing {
         }
     }
 
-    /// How many are free; a snapshot.
+    /// How many are free; a snapshot. Relaxed: nothing is read on the strength of it, and a tail that is seen behind the head
+    /// counts as none. The putter's own tail is exact, and the head it sees is at most too old: it puts too few, never too many.
     pub(crate) fn len(&self) -> usize {
-        let head = self.head.load(FREE_HEAD_SEE);
+        let head = self.head.load(Relaxed);
         self.tail.load(Relaxed).saturating_sub(head) as usize
     }
 }

@@ -341,7 +341,7 @@ impl IoSide {
                 asked = true;
             }
         }
-        if (asked || self.closed) && !cfg!(mutant = "retire_barrier_missing") {
+        if (asked || self.closed) && !mutant!("retire_barrier_missing") {
             heavy_barrier(); // meets the light barrier of each claim (I5)
         }
         lanes.retain(|lane| {
@@ -356,15 +356,14 @@ impl IoSide {
                 // The order matters: a claim in progress shows in `reserved` first.
                 let reserved = reader.shared.reserved();
                 reader.committed = reader.shared.observe();
-                (reserved == reader.committed || cfg!(mutant = "retire_ignores_claim"))
-                    && reader.committed == reader.position
+                (reserved == reader.committed || mutant!("retire_ignores_claim")) && reader.committed == reader.position
             };
             // Looked at before the exchange: a producer end that is dropped later finds RETIRING or RETIRED and lists the lane.
             let dropped = reader.shared.is_dropped();
             if state == RETIRING {
                 let to = match (drained, dropped) {
                     (false, _) => ACTIVE,
-                    (true, true) if !cfg!(mutant = "a_gone_lane_can_come_back") => GONE,
+                    (true, true) if !mutant!("a_gone_lane_can_come_back") => GONE,
                     (true, _) => RETIRED,
                 };
                 let won = reader.shared.exchange(RETIRING, to).is_ok();
@@ -377,13 +376,13 @@ impl IoSide {
                 reader.shared.finish(reader.position);
             }
             if reader.segment != NIL {
-                if !cfg!(mutant = "a_retired_segment_leaks") {
+                if !mutant!("a_retired_segment_leaks") {
                     self.memory.let_go(reader.segment);
                 }
                 reader.segment = NIL;
             }
-            reader.active = cfg!(mutant = "a_retired_lane_stays_active");
-            if dropped && (!reader.listed || cfg!(mutant = "a_listed_lane_is_gone")) {
+            reader.active = mutant!("a_retired_lane_stays_active");
+            if dropped && (!reader.listed || mutant!("a_listed_lane_is_gone")) {
                 gone.push(*lane);
             }
             false
@@ -401,9 +400,8 @@ impl IoSide {
     /// Before blocking: tells senders how to wake the I/O thread. False: there is something to do, don't sleep.
     pub fn prepare_sleep(&mut self, how: Sleep) -> bool {
         self.shared.doorbell.asleep(how);
-        let work =
-            (how == Sleep::Deep && !self.shared.ready.is_empty() && !cfg!(mutant = "sleeps_without_a_last_look"))
-                || self.memory.has_new_work(&self.shared);
+        let work = (how == Sleep::Deep && !self.shared.ready.is_empty() && !mutant!("sleeps_without_a_last_look"))
+            || self.memory.has_new_work(&self.shared);
         if work {
             self.shared.doorbell.awake();
         }
@@ -433,7 +431,7 @@ impl IoSide {
             let reader = self.reader(lane.index);
             reader.listed = alive && !reader.active;
         }
-        if !cfg!(mutant = "close_barrier_missing") {
+        if !mutant!("close_barrier_missing") {
             heavy_barrier(); // a claim that began before is in `reserved` by now (I5)
         }
         for lane in &all {
@@ -461,7 +459,7 @@ impl IoSide {
                 lane.set_state(DEAD);
             }
         }
-        if !cfg!(mutant = "finish_barrier_missing") {
+        if !mutant!("finish_barrier_missing") {
             heavy_barrier(); // a commit either shows now, or sees DEAD
         }
         for lane in &all {

@@ -122,7 +122,7 @@ impl LaneShared {
     /// Moves the state if it is `from`: exactly one end does. Relaxed: what the ends owe each other besides is ordered by the
     /// barriers of I5 and by P1, P2 and P5; no model can tell a stronger ordering from this one.
     pub(crate) fn exchange(&self, from: u32, to: u32) -> Result<u32, u32> {
-        if cfg!(mutant = "lane_state_without_exchange") && self.state() == from {
+        if mutant!("lane_state_without_exchange") && self.state() == from {
             self.io.state.store(to, Relaxed);
             return Ok(from);
         }
@@ -131,7 +131,7 @@ impl LaneShared {
 
     /// No claim may begin any more. Answers the state before.
     pub(crate) fn set_state(&self, to: u32) -> u32 {
-        if cfg!(mutant = "close_without_exchange") {
+        if mutant!("close_without_exchange") {
             let before = self.state();
             self.io.state.store(to, Relaxed);
             return before;
@@ -266,11 +266,13 @@ impl Lane {
         }
         // The claim is announced before it writes (I5): either the I/O side sees `reserved` move, or we see
         // that it wants the segment.
-        self.shared.claim.reserved.store(self.position.advance(len as u32).raw(), Relaxed);
-        if !cfg!(mutant = "claim_barrier_missing") {
+        if !mutant!("a_claim_is_not_announced") {
+            self.shared.claim.reserved.store(self.position.advance(len as u32).raw(), Relaxed);
+        }
+        if !mutant!("claim_barrier_missing") {
             light_barrier();
         }
-        self.shared.io.state.load(Relaxed) == ACTIVE
+        self.shared.io.state.load(Relaxed) == ACTIVE || mutant!("a_claim_ignores_the_state")
     }
 
     /// The claim that was announced, in the open segment.
@@ -309,7 +311,7 @@ impl Lane {
         }
         // Any value but `committed` says "a claim is in progress"; the true end follows below.
         self.shared.claim.reserved.store(self.position.raw() + 1, Relaxed);
-        if !cfg!(mutant = "slow_claim_barrier_missing") {
+        if !mutant!("slow_claim_barrier_missing") {
             light_barrier();
         }
         if let Err(error) = self.settle_state() {
@@ -346,7 +348,7 @@ impl Lane {
                 self.shared.claim.first.store(taken.first, Relaxed);
             } else {
                 table.set_end(self.segment, self.offset + here as u32);
-                if !cfg!(mutant = "chain_is_not_linked") {
+                if !mutant!("chain_is_not_linked") {
                     table.set_next(self.segment, taken.first);
                 }
             }
@@ -385,7 +387,7 @@ impl Lane {
             match self.shared.state() {
                 ACTIVE => return Ok(()),
                 RETIRING => {
-                    if self.shared.exchange(RETIRING, ACTIVE).is_ok() {
+                    if mutant!("a_claim_leaves_its_lane_retiring") || self.shared.exchange(RETIRING, ACTIVE).is_ok() {
                         return Ok(());
                     }
                 }
@@ -406,10 +408,10 @@ impl Lane {
     #[inline(never)]
     fn unreserve(&mut self) {
         self.shared.claim.reserved.store(self.position.raw(), ABORT); // P2
-        if !cfg!(mutant = "abort_barrier_missing") {
+        if !mutant!("abort_barrier_missing") {
             light_barrier(); // meets the heavy barrier of the close: it sees no claim, or we see that it waits for this one
         }
-        if self.shared.state() == CLOSED && !cfg!(mutant = "abort_is_silent_at_the_close") {
+        if self.shared.state() == CLOSED && !mutant!("abort_is_silent_at_the_close") {
             self.engine.doorbell.always();
         }
     }
@@ -473,7 +475,7 @@ impl Lane {
                 ACTIVE | RETIRING => return Ok(()),
                 // Retired since the claim began: the record was taken before that, and the open segment is gone. Brought back
                 // to life here, the lane would go on writing into it.
-                RETIRED if !self.revive && !cfg!(mutant = "commit_revives_a_drained_lane") => return Ok(()),
+                RETIRED if !self.revive && !mutant!("commit_revives_a_drained_lane") => return Ok(()),
                 RETIRED => {
                     if self.shared.exchange(RETIRED, ACTIVE).is_ok() {
                         self.revive = false;
@@ -485,7 +487,7 @@ impl Lane {
                 // Closing: claims under way at that moment are still drained.
                 CLOSED => {
                     // Whatever the I/O thread is doing: between its look at this claim and its sleep no other word says so.
-                    if !cfg!(mutant = "commit_is_silent_at_the_close") {
+                    if !mutant!("commit_is_silent_at_the_close") {
                         self.engine.doorbell.always();
                     }
                     return Ok(());
@@ -493,7 +495,7 @@ impl Lane {
                 DEAD => spin_loop_once(),
                 _ => {
                     let last = Position::from_raw(self.shared.io.final_position.load(Relaxed));
-                    return if self.position <= last || cfg!(mutant = "last_word_accepts_everything") {
+                    return if self.position <= last || mutant!("last_word_accepts_everything") {
                         Ok(())
                     } else {
                         Err(ClaimError::Closed)
@@ -514,15 +516,20 @@ fn spin_loop_once() {
 impl Drop for Lane {
     fn drop(&mut self) {
         self.shared.claim.dropped.store(true, Relaxed);
-        if !cfg!(mutant = "drop_fence_missing") {
+        if !mutant!("drop_fence_missing") {
             fence(SeqCst); // meets the heavy barrier of a retirement: it sees `dropped`, or we see RETIRING or RETIRED
         }
         loop {
             match self.shared.state() {
                 RETIRED => {
+                    if mutant!("a_dropped_lane_is_not_listed") {
+                        return;
+                    }
                     if self.shared.exchange(RETIRED, ACTIVE).is_ok() {
                         self.engine.ready.push(&self.shared);
-                        self.engine.doorbell.lane_ready();
+                        if !mutant!("a_dropped_lane_is_silent") {
+                            self.engine.doorbell.lane_ready();
+                        }
                         return;
                     }
                 }
@@ -674,10 +681,14 @@ impl Claim<'_> {
         // P1. `reserved` has this value already: no claim is in progress any more.
         lane.shared.producer.committed.store(this.end.raw(), PUBLISH);
         lane.view.prefetch_write(lane.segment, lane.offset + AHEAD, 2 * LINE as u32);
-        if !cfg!(mutant = "commit_barrier_missing") {
+        if !mutant!("commit_barrier_missing") {
             light_barrier();
         }
-        if lane.shared.io.state.load(Relaxed) == ACTIVE { Ok(()) } else { lane.commit_slow() }
+        if lane.shared.io.state.load(Relaxed) == ACTIVE || mutant!("a_commit_ignores_the_state") {
+            Ok(())
+        } else {
+            lane.commit_slow()
+        }
     }
 }
 

@@ -41,6 +41,10 @@
 //! | D1 | `Doorbell::asleep`: fence | `ring_if`: fence | work made before the look at the sleeper's word |
 #![deny(clippy::undocumented_unsafe_blocks)]
 
+#[doc(hidden)]
+#[macro_use]
+pub mod mutants;
+
 mod account;
 mod doorbell;
 mod engine;

@@ -46,13 +46,13 @@ impl Mailbox {
     /// The I/O side offers exactly `need` segments. False: the waiter gave up first, and the segments stay with the caller.
     pub(crate) fn grant(&self, chain: Chain) -> bool {
         self.first.store(chain.first, Relaxed);
-        let won = if cfg!(mutant = "grant_ignores_cancel") {
+        let won = if mutant!("grant_ignores_cancel") {
             self.state.swap(GRANTED, GRANT);
             true
         } else {
             self.state.compare_exchange(WAITING, GRANTED, GRANT, Relaxed).is_ok() // P4
         };
-        if won && !cfg!(mutant = "a_grant_wakes_nobody") {
+        if won && !mutant!("a_grant_wakes_nobody") {
             self.waker.unpark();
         }
         won
@@ -60,14 +60,14 @@ impl Mailbox {
 
     /// The I/O side ends the wait without a grant.
     pub(crate) fn close(&self) -> bool {
-        let won = if cfg!(mutant = "closed_wait_without_exchange") {
+        let won = if mutant!("closed_wait_without_exchange") {
             let waiting = self.is_waiting();
             self.state.store(CLOSED, Relaxed);
             waiting
         } else {
             self.state.compare_exchange(WAITING, CLOSED, Relaxed, Relaxed).is_ok()
         };
-        if won && !cfg!(mutant = "a_close_wakes_nobody") {
+        if won && !mutant!("a_close_wakes_nobody") {
             self.waker.unpark();
         }
         won
@@ -87,7 +87,7 @@ impl Mailbox {
 
     /// The waiter's deadline. False: something was decided first; look.
     pub(crate) fn cancel(&self) -> bool {
-        if cfg!(mutant = "cancel_without_exchange") && self.is_waiting() {
+        if mutant!("cancel_without_exchange") && self.is_waiting() {
             self.state.store(CANCELLED, Relaxed);
             return true;
         }
@@ -132,14 +132,18 @@ impl Inbox {
             return false;
         }
         mailbox.begin(need);
-        self.waiting.fetch_add(1, Relaxed);
+        if mutant!("a_wait_begins_without_exchange") {
+            self.waiting.store(self.waiting() + 1, Relaxed);
+        } else {
+            self.waiting.fetch_add(1, Relaxed);
+        }
         queue.new.push(mailbox.clone());
         true
     }
 
     /// One wait has ended, whoever ended it.
     pub(crate) fn leave(&self) {
-        if cfg!(mutant = "waiting_without_exchange") {
+        if mutant!("waiting_without_exchange") {
             return self.waiting.store(self.waiting() - 1, Relaxed);
         }
         self.waiting.fetch_sub(1, Relaxed);

@@ -60,7 +60,7 @@ impl Memory {
         let holds = &mut self.holds[segment as usize];
         assert!(*holds > 0, "a segment is let go once by each that holds it");
         *holds -= 1;
-        if *holds == 0 || cfg!(mutant = "free_while_held") {
+        if *holds == 0 || mutant!("free_while_held") {
             self.held -= 1;
             self.freed.push(segment);
         }
@@ -138,8 +138,7 @@ impl Memory {
         self.collect_returns(shared);
         shared.inbox.pick_up(&mut self.waiters);
         loop {
-            let next =
-                if cfg!(mutant = "waiters_served_last_first") { self.waiters.back() } else { self.waiters.front() };
+            let next = if mutant!("waiters_served_last_first") { self.waiters.back() } else { self.waiters.front() };
             let Some(waiter) = next.cloned() else { return };
             if waiter.is_waiting() {
                 let need = waiter.need() as usize;
@@ -155,13 +154,13 @@ impl Memory {
                     return; // what is gathered stays his: a large record is not starved by small ones
                 }
                 let chain = self.link(need, shared);
-                if waiter.grant(chain) || cfg!(mutant = "a_refused_grant_leaks") {
+                if waiter.grant(chain) || mutant!("a_refused_grant_leaks") {
                     self.gathered.truncate(self.gathered.len() - need);
                     shared.inbox.leave();
                 }
                 // Not granted: he gave up first, and the segments are the next one's.
             }
-            if cfg!(mutant = "waiters_served_last_first") {
+            if mutant!("waiters_served_last_first") {
                 self.waiters.pop_back()
             } else {
                 self.waiters.pop_front()
@@ -181,13 +180,13 @@ impl Memory {
     /// Whether a sender came for memory, or gave some back, or stopped waiting for what is set aside, since the last settle.
     pub(crate) fn has_new_work(&mut self, shared: &Shared) -> bool {
         // Also with nobody waiting: a sender that only tries never rings, and would find nothing free for ever.
-        if (!shared.returns.is_empty() && !cfg!(mutant = "returned_memory_is_slept_on"))
+        if (!shared.returns.is_empty() && !mutant!("returned_memory_is_slept_on"))
             || (self.waiters.front().is_some_and(|oldest| !oldest.is_waiting())
-                && !cfg!(mutant = "memory_set_aside_is_slept_on"))
+                && !mutant!("memory_set_aside_is_slept_on"))
         {
             return true;
         }
-        if shared.inbox.waiting() == 0 {
+        if shared.inbox.waiting() == 0 || mutant!("a_wait_is_slept_on") {
             return false;
         }
         let known = self.waiters.len();

@@ -1,15 +1,38 @@
 //! Every memory ordering of the engine, by name, with the load or store it meets.
 //!
-//! `cfg(mutant = "…")` weakens one of them on purpose; a loom model must then fail (`cargo xtask mutants`).
+//! Each has a mutant that weakens it; a loom model must then fail (`cargo xtask mutants`).
 
 use std::sync::atomic::Ordering;
 
+#[cfg(not(loom))]
 macro_rules! ordering {
     ($(#[$doc:meta])* $name:ident = $strong:ident, $mutant:literal) => {
         $(#[$doc])*
-        pub(crate) const $name: Ordering =
-            if cfg!(mutant = $mutant) { Ordering::Relaxed } else { Ordering::$strong };
+        pub(crate) const $name: Ordering = Ordering::$strong;
     };
+}
+
+#[cfg(loom)]
+macro_rules! ordering {
+    ($(#[$doc:meta])* $name:ident = $strong:ident, $mutant:literal) => {
+        $(#[$doc])*
+        pub(crate) const $name: Weakened = Weakened { ordering: Ordering::$strong, mutant: $mutant };
+    };
+}
+
+/// An ordering that a mutant relaxes. The atomics of `sync.rs` take it as they take an ordering.
+#[cfg(loom)]
+#[derive(Clone, Copy)]
+pub(crate) struct Weakened {
+    ordering: Ordering,
+    mutant: &'static str,
+}
+
+#[cfg(loom)]
+impl From<Weakened> for Ordering {
+    fn from(this: Weakened) -> Ordering {
+        if crate::mutants::chosen(this.mutant) { Ordering::Relaxed } else { this.ordering }
+    }
 }
 
 ordering!(

@@ -23,7 +23,7 @@ impl ReadyList {
         let mut head = self.head.load(Relaxed);
         loop {
             lane.next_ready.store(head, Relaxed);
-            if cfg!(mutant = "ready_put_without_exchange") {
+            if mutant!("ready_put_without_exchange") {
                 return self.head.store(lane.index, READY_PUT);
             }
             match self.head.compare_exchange_weak(head, lane.index, READY_PUT, Relaxed) {
@@ -38,7 +38,7 @@ impl ReadyList {
         if self.head.load(Relaxed) == END {
             return None;
         }
-        let head = if cfg!(mutant = "ready_take_without_exchange") {
+        let head = if mutant!("ready_take_without_exchange") {
             let head = self.head.load(READY_TAKE);
             self.head.store(END, Relaxed);
             head

@@ -28,7 +28,7 @@ impl Returns {
         let mut head = self.head.load(Relaxed);
         loop {
             table.set_next(last, head);
-            if cfg!(mutant = "return_put_without_exchange") {
+            if mutant!("return_put_without_exchange") {
                 return self.head.store(chain.first, RETURN_PUT);
             }
             match self.head.compare_exchange_weak(head, chain.first, RETURN_PUT, Relaxed) {
@@ -43,7 +43,7 @@ impl Returns {
         if self.head.load(Relaxed) == NIL {
             return;
         }
-        let mut segment = if cfg!(mutant = "return_take_without_exchange") {
+        let mut segment = if mutant!("return_take_without_exchange") {
             let head = self.head.load(RETURN_TAKE);
             self.head.store(NIL, Relaxed);
             head

@@ -42,7 +42,7 @@ impl SegmentTable {
     #[inline]
     pub(crate) fn end(&self, segment: u32) -> u32 {
         let end = self.0[segment as usize].end.load(Relaxed);
-        if cfg!(mutant = "the_end_of_a_segment_is_ignored") { end.next_power_of_two().max(16) } else { end }
+        if mutant!("the_end_of_a_segment_is_ignored") { end.next_power_of_two().max(16) } else { end }
     }
 
     #[inline]

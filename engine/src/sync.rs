@@ -64,37 +64,37 @@ mod imp {
                     }
                 }
 
-                pub(crate) fn load(&self, order: Ordering) -> $value {
+                pub(crate) fn load(&self, order: impl Into<Ordering>) -> $value {
                     self.loads.fetch_add(1, Ordering::Relaxed);
-                    self.value.load(order)
+                    self.value.load(order.into())
                 }
 
-                pub(crate) fn store(&self, value: $value, order: Ordering) {
-                    self.value.store(value, order);
+                pub(crate) fn store(&self, value: $value, order: impl Into<Ordering>) {
+                    self.value.store(value, order.into());
                 }
 
-                pub(crate) fn swap(&self, value: $value, order: Ordering) -> $value {
-                    self.value.swap(value, order)
+                pub(crate) fn swap(&self, value: $value, order: impl Into<Ordering>) -> $value {
+                    self.value.swap(value, order.into())
                 }
 
                 pub(crate) fn compare_exchange(
                     &self,
                     from: $value,
                     to: $value,
-                    order: Ordering,
-                    failed: Ordering,
+                    order: impl Into<Ordering>,
+                    failed: impl Into<Ordering>,
                 ) -> Result<$value, $value> {
-                    self.value.compare_exchange(from, to, order, failed)
+                    self.value.compare_exchange(from, to, order.into(), failed.into())
                 }
 
                 pub(crate) fn compare_exchange_weak(
                     &self,
                     from: $value,
                     to: $value,
-                    order: Ordering,
-                    failed: Ordering,
+                    order: impl Into<Ordering>,
+                    failed: impl Into<Ordering>,
                 ) -> Result<$value, $value> {
-                    self.value.compare_exchange_weak(from, to, order, failed)
+                    self.value.compare_exchange_weak(from, to, order.into(), failed.into())
                 }
             }
         };
@@ -106,24 +106,24 @@ mod imp {
     atomic!(AtomicBool, bool);
 
     impl AtomicU32 {
-        pub(crate) fn fetch_add(&self, value: u32, order: Ordering) -> u32 {
-            self.value.fetch_add(value, order)
+        pub(crate) fn fetch_add(&self, value: u32, order: impl Into<Ordering>) -> u32 {
+            self.value.fetch_add(value, order.into())
         }
 
-        pub(crate) fn fetch_sub(&self, value: u32, order: Ordering) -> u32 {
-            self.value.fetch_sub(value, order)
+        pub(crate) fn fetch_sub(&self, value: u32, order: impl Into<Ordering>) -> u32 {
+            self.value.fetch_sub(value, order.into())
         }
     }
 
     /// loom has no asymmetric barrier: both halves are real fences, which is what the pair promises.
     pub(crate) fn light_barrier() {
-        if !cfg!(mutant = "light_barrier_missing") {
+        if !mutant!("light_barrier_missing") {
             fence(Ordering::SeqCst);
         }
     }
 
     pub(crate) fn heavy_barrier() {
-        if !cfg!(mutant = "heavy_barrier_missing") {
+        if !mutant!("heavy_barrier_missing") {
             fence(Ordering::SeqCst);
         }
     }
@@ -150,7 +150,8 @@ mod imp {
     pub(crate) fn heavy_barrier() {}
 }
 
-/// A parker on the model's own primitives. It never times out: a deadline is an event of the model.
+/// A parker on the model's own primitives. Models have no time: a park with a limit returns at once, as any may, and its caller looks
+/// again whether the deadline has come, which is an event of the model.
 #[cfg(any(loom, shuttle))]
 mod parking {
     use super::imp::{Arc, Condvar, Mutex};
@@ -178,7 +179,14 @@ mod parking {
         }
     }
 
-    pub(crate) fn park(parker: &Parker, _timeout: Option<std::time::Duration>) {
+    pub(crate) fn park(parker: &Parker, timeout: Option<std::time::Duration>) {
+        if timeout.is_some() {
+            #[cfg(loom)]
+            loom::thread::yield_now();
+            #[cfg(not(loom))]
+            shuttle::thread::yield_now();
+            return;
+        }
         let mut token = parker.0.0.lock().unwrap();
         while !*token {
             token = parker.0.1.wait(token).unwrap();

@@ -3,6 +3,8 @@
 #![cfg(loom)]
 #![forbid(unsafe_code)]
 
+pub mod driver;
+
 use forebay_engine::{ClaimError, Engine, EngineConfig, Grant, IoSide, Lane, LaneId, ProducerEnd, Ring, Run};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -73,6 +75,22 @@ impl Bell {
             state = self.changed.wait(state).expect("nothing panics under this lock");
         }
         state.pending = false;
+    }
+
+    /// The end of a sleep that nobody has rung for: does this, under the bell's lock, and says so. Else the ring is used up.
+    pub fn unless_rung(&self, then: impl FnOnce()) -> bool {
+        let mut state = self.state.lock().expect("nothing panics under this lock");
+        let rung = std::mem::take(&mut state.pending);
+        if !rung {
+            then();
+        }
+        !rung
+    }
+
+    /// Does this under the bell's lock.
+    pub fn quietly<R>(&self, work: impl FnOnce() -> R) -> R {
+        let _state = self.state.lock().expect("nothing panics under this lock");
+        work()
     }
 
     /// How often it was rung so far.
@@ -233,4 +251,13 @@ pub fn assert_at_rest(turns: &mut Turns, io: &mut IoSide) {
     assert_eq!(io.free_segments(), io.total_segments(), "every segment is back");
     // Walked one by one: none is there twice, and none is with a sender.
     assert_eq!(io.account().free, io.total_segments(), "every segment is free once");
+}
+
+/// A task's waker that rings a bell.
+pub struct Ringer(pub Arc<Bell>);
+
+impl std::task::Wake for Ringer {
+    fn wake(self: Arc<Self>) {
+        self.0.ring();
+    }
 }

@@ -16,7 +16,10 @@ fn a_first_record_wakes_a_deep_sleeper() {
         let (engine, mut io) = engine_with(1, bell.clone());
         let end = engine.producer_end();
         let mut lane = end.lane(0).expect("open");
-        let sender = thread::spawn(move || publish(&mut lane, &[1]).expect("room"));
+        let sender = thread::spawn(move || {
+            publish(&mut lane, &[1]).expect("room");
+            lane // or its end would list it too
+        });
         let mut turns = Turns::default();
         turns.collect(&mut io);
         while turns.active.is_empty() {
@@ -28,7 +31,7 @@ fn a_first_record_wakes_a_deep_sleeper() {
         }
         turns.drain(&mut io);
         assert_eq!(turns.of(0), [1]);
-        sender.join().expect("the sender");
+        drop(sender.join().expect("the sender"));
     });
 }
 
@@ -56,6 +59,34 @@ fn a_record_is_not_slept_through_behind_a_retirement() {
         }
         sender.join().expect("the sender");
         assert_eq!(turns.of(0), [1, 2]);
+    });
+}
+
+/// A lane that is dropped after its retirement wakes an I/O thread that sleeps for good, so that its number comes free.
+#[test]
+fn a_dropped_lane_wakes_a_deep_sleeper() {
+    explore("a_dropped_lane_wakes_a_deep_sleeper", Some(3), || {
+        let bell = Arc::new(Bell::default());
+        let (engine, mut io) = engine_with(1, bell.clone());
+        let end = engine.producer_end();
+        let mut lane = end.lane(0).expect("open");
+        publish(&mut lane, &[1]).expect("room");
+        let mut turns = Turns::default();
+        turns.collect(&mut io);
+        turns.drain(&mut io);
+        let sender = thread::spawn(move || drop(lane));
+        while turns.gone.is_empty() {
+            turns.turn(&mut io);
+            if turns.active.is_empty() && turns.gone.is_empty() && io.prepare_sleep(Sleep::Deep) {
+                bell.wait();
+                io.awake();
+            } else {
+                thread::yield_now();
+            }
+        }
+        sender.join().expect("the sender");
+        assert_at_rest(&mut turns, &mut io);
+        assert_eq!(turns.gone.len(), 1);
     });
 }
 
@@ -159,7 +190,10 @@ fn returned_memory_is_not_slept_on() {
         let (engine, mut io) = engine_with(2, bell.clone());
         let end = engine.producer_end();
         let mut lane = end.lane(0).expect("open");
-        let sender = thread::spawn(move || abandon(&mut lane, 4).expect("all is free"));
+        let sender = thread::spawn(move || {
+            abandon(&mut lane, 4).expect("all is free");
+            lane // or its end would ring too
+        });
         let mut lanes = Vec::new();
         // Sleeps until something is heard; nothing but the abort will ever happen.
         while engine.available_bytes() == engine.total_bytes() {
@@ -173,7 +207,7 @@ fn returned_memory_is_not_slept_on() {
                 io.awake();
             }
         }
-        sender.join().expect("the sender");
+        drop(sender.join().expect("the sender"));
         assert_at_rest(&mut Turns::default(), &mut io);
     });
 }

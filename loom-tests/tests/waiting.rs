@@ -6,7 +6,14 @@ use forebay_engine::{ClaimError, Grant, IoSide, ProducerEnd};
 use forebay_loom_tests::{
     Turns, assert_at_rest, engine, explore, publish, publish_patiently, publish_with, take, wait_for_memory,
 };
+use loom::sync::atomic::AtomicBool;
 use loom::thread;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::{Acquire, Release};
+use std::time::Duration;
+
+/// How long does not matter: the clock is an event.
+const MAX_BLOCK: Duration = Duration::from_secs(1);
 
 /// How a wait ended.
 #[derive(Debug, PartialEq, Eq)]
@@ -104,6 +111,65 @@ fn two_waits_that_end_at_once_are_both_counted() {
         io.settle();
         deadline.join().expect("the second");
         assert!(first.poll_wait().expect("open").is_some());
+        rest(&mut io);
+    });
+}
+
+/// The same with one that begins while another ends.
+#[test]
+fn a_wait_that_begins_as_another_ends_is_counted() {
+    explore("a_wait_that_begins_as_another_ends_is_counted", None, || {
+        let (engine, mut io) = engine(1);
+        let (mut first, mut second) = (engine.producer_end(), engine.producer_end());
+        first.begin_wait(1).expect("open");
+        let beginner = thread::spawn(move || {
+            second.begin_wait(1).expect("open");
+            second
+        });
+        io.settle();
+        let mut second = beginner.join().expect("the second");
+        let grant = first.poll_wait().expect("open");
+        assert!(grant.is_some(), "there was a segment for the first");
+        assert_eq!(io.waiting_senders(), 1, "the second waits");
+        assert!(second.cancel_wait().is_none(), "there was none for the second");
+        drop(grant);
+        rest(&mut io);
+    });
+}
+
+/// `max.block.ms`: a sender that looks, parks and looks again, as `send` does, races the clock and a grant. One of them ends
+/// its wait, and what it did not take goes to who waits behind it.
+#[test]
+fn max_block_or_a_grant_ends_a_wait() {
+    explore("max_block_or_a_grant_ends_a_wait", Some(3), || {
+        let (engine, mut io) = engine(1);
+        let (mut first, mut second) = (engine.producer_end(), engine.producer_end());
+        first.begin_wait(1).expect("open");
+        second.begin_wait(1).expect("open");
+        let over = Arc::new(AtomicBool::new(false));
+        let waiter = thread::spawn({
+            let over = over.clone();
+            move || {
+                loop {
+                    match first.poll_wait() {
+                        Ok(Some(grant)) => break Some(grant),
+                        Ok(None) if over.load(Acquire) => break first.cancel_wait(),
+                        Ok(None) => first.park(Some(MAX_BLOCK)),
+                        Err(_) => break None,
+                    }
+                }
+                .is_some()
+            }
+        });
+        let clock = thread::spawn(move || over.store(true, Release));
+        io.settle();
+        clock.join().expect("the clock");
+        let granted = waiter.join().expect("the first");
+        io.collect_ready(&mut Vec::new());
+        io.settle();
+        let next = second.poll_wait().expect("open");
+        assert!(next.is_some(), "the segment did not reach the next waiter (granted: {granted})");
+        drop(next);
         rest(&mut io);
     });
 }

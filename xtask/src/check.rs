@@ -3,7 +3,7 @@
 use std::process::{Command, ExitStatus};
 
 use crate::report::{Report, Step};
-use crate::{fuzz, kafka, loom, memcheck, msrv, run, shuttle, suites};
+use crate::{fuzz, kafka, loom, memcheck, msrv, mutants, run, shuttle, suites};
 
 const WORKSPACE_TESTS: [&str; 7] =
     ["test", "--workspace", "--exclude", "forebay-loom-tests", "--exclude", "forebay-shuttle-tests", "--no-fail-fast"];
@@ -27,6 +27,7 @@ const STEPS: &[(&str, Work)] = &[
     ("memcheck", memcheck::step),
     ("shuttle", shuttle::step),
     ("loom", || loom::step(None)),
+    ("mutants", mutants::step), // after the models, which it does not explore again
     ("kafka", || kafka::step(None)),
     ("chaos", || kafka::chaos(&[]).unwrap_or_else(|why| Step::timed("chaos", |step| step.fail(why)))),
     ("interop", || kafka::interop(None)),

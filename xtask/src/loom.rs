@@ -1,6 +1,6 @@
-//! The loom models: built once with `--cfg loom`, then each run as a process of its own.
+//! The loom models: built once with `--cfg loom`, mutants and all, then each run as a process of its own.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::path::PathBuf;
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::{Mutex, PoisonError, mpsc};
@@ -16,6 +16,8 @@ use crate::run;
 const LIMIT: Duration = Duration::from_secs(20 * 60);
 /// Cores of the smallest machine that this is planned for; a model is one thread.
 const AT_ONCE: usize = 2;
+/// Models that this process has seen hold.
+static HELD: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
 
 /// One `#[test]` of one file of `loom-tests/tests`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,10 +33,10 @@ impl Model {
         format!("{}::{}", self.file, self.test)
     }
 
-    /// Explores the model; its output holds what failed.
-    pub(crate) fn explore(&self, limit: Duration) -> Result<Explored, String> {
+    /// Explores the model, with a mutant or without; its output holds what failed.
+    pub(crate) fn explore(&self, mutant: Option<&str>, limit: Duration) -> Result<Explored, String> {
         let mut command = Command::new(&self.program);
-        command.current_dir(run::root().join("loom-tests"));
+        command.current_dir(run::root().join("loom-tests")).env("FOREBAY_MUTANT", mutant.unwrap_or_default());
         command.args([self.test.as_str(), "--exact", "--nocapture", "--include-ignored", "--test-threads=1"]);
         let start = Instant::now();
         let (status, text) = run::quietly(command, limit)?;
@@ -70,6 +72,21 @@ impl Explored {
         }
     }
 
+    /// What a model says of the preemptions that it explored: the least, where it explored several times.
+    fn bound(&self) -> &str {
+        let mut bounds = self
+            .text
+            .lines()
+            .filter_map(|line| line.split_once("interleavings: ")?.1.split_once(" s (")?.1.strip_suffix(')'));
+        bounds.clone().find(|bound| *bound != "exhaustive").or_else(|| bounds.next()).unwrap_or("?")
+    }
+
+    /// The first line of what a refuted model says of itself.
+    pub(crate) fn complaint(&self) -> &str {
+        let mut lines = self.text.lines().skip_while(|line| !line.contains("panicked at ")).skip(1);
+        lines.find(|line| !line.trim().is_empty()).unwrap_or("").trim()
+    }
+
     fn ran(&self) -> bool {
         self.text.contains("running 1 test\n")
     }
@@ -87,7 +104,7 @@ impl Explored {
 /// Explores all models whose name contains the filter.
 pub(crate) fn step(filter: Option<&str>) -> Step {
     Step::timed("loom", |step| {
-        let models = match build(None, None) {
+        let models = match build() {
             Ok(models) => models,
             Err(why) => return step.fail(why),
         };
@@ -100,17 +117,19 @@ pub(crate) fn step(filter: Option<&str>) -> Step {
             step.fail("no model");
             return;
         }
-        eprintln!("{:<72} {:>14} {:>9}", "model", "interleavings", "time");
+        eprintln!("{:<72} {:>14} {:>9}  {:<20}", "model", "interleavings", "time", "preemptions");
         for_each(
             chosen,
-            |model| model.explore(LIMIT),
+            |model| model.explore(None, LIMIT),
             |model, explored| match explored {
                 Err(why) => step.fail(why),
                 Ok(explored) => {
                     let count = explored.interleavings().map_or_else(|| "?".into(), |count| count.to_string());
                     let time = format!("{:.2} s", explored.time.as_secs_f64());
-                    eprintln!("{:<72} {count:>14} {time:>9}  {}", model.name(), explored.verdict());
+                    let (name, bound, verdict) = (model.name(), explored.bound(), explored.verdict());
+                    eprintln!("{name:<72} {count:>14} {time:>9}  {bound:<20} {verdict}");
                     if explored.held() {
+                        held(model.name());
                         step.pass();
                     } else {
                         eprintln!("{}", explored.text);
@@ -120,6 +139,29 @@ pub(crate) fn step(filter: Option<&str>) -> Step {
             },
         );
     })
+}
+
+fn held(name: String) {
+    HELD.lock().unwrap_or_else(PoisonError::into_inner).insert(name);
+}
+
+/// A model that fails anyway kills no mutant: explores those that this process has not seen hold.
+pub(crate) fn all_hold(models: Vec<Model>) -> Result<(), String> {
+    let seen = HELD.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let unknown = models.into_iter().filter(|model| !seen.contains(&model.name())).collect();
+    let mut wrong = Vec::new();
+    for_each(
+        unknown,
+        |model| model.explore(None, LIMIT),
+        |model, explored| match explored {
+            Ok(explored) if explored.held() => held(model.name()),
+            Ok(explored) => {
+                wrong.push(format!("{} without a mutant: {}\n{}", model.name(), explored.verdict(), explored.text));
+            }
+            Err(why) => wrong.push(why),
+        },
+    );
+    if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n")) }
 }
 
 /// Works through a list, several at once, and reports each as it ends.
@@ -159,25 +201,19 @@ impl Models {
     }
 }
 
-/// Builds the models (all files, or one), optimised but with debug assertions, and with a wrapper around the compiler for a mutant.
-pub(crate) fn build(file: Option<&str>, wrapper: Option<&PathBuf>) -> Result<Models, String> {
-    let mut arguments =
-        vec!["test", "--release", "--package", "forebay-loom-tests", "--no-run", "--message-format", "json"];
-    match file {
-        Some(file) => arguments.extend(["--test", file]),
-        None => arguments.push("--tests"),
-    }
-    let mut command = run::cargo(&arguments);
+/// Builds the models, optimised but with debug assertions.
+pub(crate) fn build() -> Result<Models, String> {
+    let package = ["--package", "forebay-loom-tests", "--tests"];
+    let mut command = run::cargo(&["test", "--release", "--no-run", "--message-format", "json"]);
     command
+        .args(package)
         .arg("--target-dir")
         .arg(run::target("loom"))
         .env("RUSTFLAGS", "--cfg loom")
         .env("CARGO_PROFILE_RELEASE_DEBUG_ASSERTIONS", "true")
+        .env("CARGO_PROFILE_RELEASE_DEBUG", "false")
         .env("CARGO_PROFILE_RELEASE_LTO", "off")
         .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16");
-    if let Some(wrapper) = wrapper {
-        command.env("RUSTC_WORKSPACE_WRAPPER", wrapper);
-    }
     // Cargo's progress and errors go to the terminal; the compiler's come as messages.
     let output = command.stderr(Stdio::inherit()).output().map_err(|e| format!("cargo test: {e}"))?;
     let messages = output.stdout.split(|&byte| byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok());
@@ -224,6 +260,21 @@ mod tests {
             Some(12)
         );
         assert_eq!(explored("nothing").interleavings(), None);
+    }
+
+    #[test]
+    fn a_bound_is_never_hidden_by_an_exhaustive_part() {
+        let line = |bound| format!("model a: interleavings: 12 in 0.10 s ({bound})\n");
+        assert_eq!(explored(&line("exhaustive")).bound(), "exhaustive");
+        assert_eq!(explored(&(line("exhaustive") + &line("preemption bound 3"))).bound(), "preemption bound 3");
+        assert_eq!(explored("nothing").bound(), "?");
+    }
+
+    #[test]
+    fn a_refuted_model_says_why() {
+        let text = "running 1 test\nthread 'main' panicked at tests/a.rs:3:5:\n\nnothing is lost\n  left: 1\n";
+        assert_eq!(explored(text).complaint(), "nothing is lost");
+        assert_eq!(explored("nothing").complaint(), "");
     }
 
     #[test]

@@ -26,7 +26,7 @@ cargo xtask COMMAND
 
   test [--require-all] [--only STEP,…]
                     everything: format, lints, MSRV, units, integration, docs, benches as tests, rivals,
-                    valgrind, shuttle, loom models, real Kafka, chaos, other clients, fuzz
+                    valgrind, shuttle, loom models and mutants, real Kafka, chaos, other clients, fuzz
                     corpora; a table of what ran at the end.
                     --require-all makes anything that had to be skipped a failure.
   loom [FILTER]     the loom models whose name contains FILTER, each with its interleavings and time
@@ -45,9 +45,6 @@ cargo xtask COMMAND
 ";
 
 fn main() -> ExitCode {
-    if let Some(mutant) = mutants::asked_to_wrap() {
-        return mutants::wrap_rustc(&mutant);
-    }
     let arguments: Vec<String> = env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let done = match arguments.as_slice() {

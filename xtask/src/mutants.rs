@@ -1,26 +1,21 @@
-//! Mutants: each line of `loom-tests/mutants.txt` names a deliberate mistake in the engine (`#[cfg(mutant = "NAME")]`) and the
-//! model that must notice it.
-//!
-//! A mutant rebuilds the workspace's own crates only. A flag for all crates would rebuild loom and its dependencies each time, so the
-//! flag is added by a wrapper around the compiler: this program under another name, one name per mutant, which cargo's fingerprints tell apart.
+//! Mutants: each line of `loom-tests/mutants.txt` names a deliberate mistake (`mutant!("NAME")` in the code) and the model that must
+//! notice it. One build holds them all; a process is told by its environment which mistake to make.
 
 use std::collections::BTreeSet;
-use std::env;
 use std::fmt::Write as _;
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
 use std::time::Duration;
 
 use crate::loom::{self, Explored, Model};
+use crate::report::Step;
 use crate::run;
 
 const LIST: &str = "loom-tests/mutants.txt";
 const README: &str = "loom-tests/README.md";
+/// Where code has mutants.
+const SOURCES: [&str; 3] = ["engine/src", "io/src", "src"];
 const BEGIN: &str = "<!-- mutants: begin (written by `cargo xtask mutants`) -->";
 const END: &str = "<!-- mutants: end -->";
-/// What this program's name begins with where it stands in for the compiler.
-const WRAPPER: &str = "mutant-";
 /// A mutant that only makes its model slow is not killed.
 const LIMIT: Duration = Duration::from_secs(10 * 60);
 
@@ -33,41 +28,89 @@ struct Mutant {
     breaks: String,
 }
 
+impl Mutant {
+    /// By its own name, or its model's.
+    fn answers_to(&self, filter: &str) -> bool {
+        self.name.contains(filter) || format!("{}::{}", self.file, self.test).contains(filter)
+    }
+}
+
 /// What became of a mutant.
 struct Judged {
     mutant: Mutant,
     killed: bool,
-    verdict: &'static str,
+    fate: &'static str,
+    complaint: String,
     time: Duration,
 }
 
-/// Builds each mutant, runs its model and expects red; `Ok(false)` if one survives.
+/// As a step of `cargo xtask test`.
+pub(crate) fn step() -> Step {
+    Step::timed("mutants", |step| match judge_all("") {
+        Ok((judged, used)) => {
+            step.passed += judged.iter().filter(|one| one.killed).count();
+            for survivor in judged.iter().filter(|one| !one.killed) {
+                step.fail(format!("{}: {}", survivor.mutant.name, survivor.fate));
+            }
+            if let Err(why) = loom::all_hold(used) {
+                step.fail(why);
+            }
+        }
+        Err(why) => step.fail(why),
+    })
+}
+
+/// As a command: runs the mutants whose name, or whose model's, contains the filter, and writes the table if that is all of them.
 pub(crate) fn run(filter: Option<&str>) -> Result<bool, String> {
-    let text = fs::read_to_string(run::root().join(LIST)).map_err(|e| format!("{LIST}: {e}"))?;
-    let mutants = parse(&text)?;
-    let chosen: Vec<Mutant> =
-        mutants.into_iter().filter(|mutant| filter.is_none_or(|f| mutant.name.contains(f))).collect();
-    if chosen.is_empty() {
-        return Err(format!("{LIST} names no such mutant"));
-    }
-    unharmed(&chosen)?;
-    let mut judged = Vec::new();
-    for mutant in chosen {
-        let wrapper = wrapper(&mutant.name)?;
-        let models =
-            loom::build(Some(&mutant.file), Some(&wrapper)).map_err(|e| format!("mutant {}: {e}", mutant.name))?;
-        let explored = find(&models.of_all, &mutant)?.explore(LIMIT)?;
-        let killed = explored.refuted();
-        eprintln!("{:<40} {:>8.2} s  {}", mutant.name, explored.time.as_secs_f64(), fate(&explored));
-        judged.push(Judged { mutant, killed, verdict: fate(&explored), time: explored.time });
-    }
-    let killed = judged.iter().filter(|one| one.killed).count();
+    let (judged, used) = judge_all(filter.unwrap_or_default())?;
     if filter.is_none() {
         write_table(&judged)?;
     }
+    loom::all_hold(used)?;
+    let killed = judged.iter().filter(|one| one.killed).count();
     println!("\n{killed} of {} mutants killed ({} %)", judged.len(), killed * 100 / judged.len());
     println!("\n{killed} passed, {} failed", judged.len() - killed);
     Ok(killed == judged.len())
+}
+
+/// Runs the model of each mutant and expects red. In the order of the list; with the models that were used, which must be green without
+/// a mutant, or it means nothing.
+fn judge_all(filter: &str) -> Result<(Vec<Judged>, Vec<Model>), String> {
+    let text = fs::read_to_string(run::root().join(LIST)).map_err(|e| format!("{LIST}: {e}"))?;
+    let mutants = parse(&text)?;
+    same_names(&mutants, &in_sources()?)?;
+    let chosen: Vec<Mutant> = mutants.into_iter().filter(|mutant| mutant.answers_to(filter)).collect();
+    if chosen.is_empty() {
+        return Err(format!("{LIST} names no such mutant"));
+    }
+    let models = loom::build()?.of_all;
+    let mut needed: Vec<Model> = Vec::new();
+    for mutant in &chosen {
+        let model = find(&models, mutant)?;
+        if !needed.contains(model) {
+            needed.push(model.clone());
+        }
+    }
+    let (mut judged, mut wrong) = (Vec::new(), Vec::new());
+    loom::for_each(
+        chosen.into_iter().enumerate().collect(),
+        |(_, mutant)| find(&models, mutant)?.explore(Some(&mutant.name), LIMIT),
+        |(place, mutant), explored| match explored {
+            Ok(explored) => {
+                let (killed, fate) = (explored.refuted(), fate(&explored));
+                let complaint = explored.complaint().to_owned();
+                eprintln!("{:<44} {:>8.2} s  {fate}: {complaint}", mutant.name, explored.time.as_secs_f64());
+                judged.push((place, Judged { mutant, killed, fate, complaint, time: explored.time }));
+            }
+            Err(why) => wrong.push(why),
+        },
+    );
+    if !wrong.is_empty() {
+        return Err(wrong.join("\n"));
+    }
+    judged.sort_by_key(|(place, _)| *place);
+    let judged: Vec<_> = judged.into_iter().map(|(_, one)| one).collect();
+    Ok((judged, needed))
 }
 
 fn fate(explored: &Explored) -> &'static str {
@@ -78,34 +121,49 @@ fn fate(explored: &Explored) -> &'static str {
     }
 }
 
-/// A model that fails anyway kills nothing.
-fn unharmed(mutants: &[Mutant]) -> Result<(), String> {
-    let models = loom::build(None, None)?;
-    let mut needed: Vec<Model> = Vec::new();
-    for mutant in mutants {
-        let model = find(&models.of_all, mutant)?;
-        if !needed.contains(model) {
-            needed.push(model.clone());
-        }
-    }
-    let mut wrong = Vec::new();
-    loom::for_each(
-        needed,
-        |model| model.explore(LIMIT),
-        |model, explored| match explored {
-            Ok(explored) if explored.held() => {}
-            Ok(explored) => {
-                wrong.push(format!("{} without a mutant: {}\n{}", model.name(), explored.verdict(), explored.text));
-            }
-            Err(why) => wrong.push(why),
-        },
-    );
-    if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n")) }
-}
-
 fn find<'a>(models: &'a [Model], mutant: &Mutant) -> Result<&'a Model, String> {
     let found = models.iter().find(|model| model.file == mutant.file && model.test == mutant.test);
     found.ok_or_else(|| format!("mutant {}: there is no model {}::{}", mutant.name, mutant.file, mutant.test))
+}
+
+/// Every mutant of the list is somewhere in the code, and the other way round.
+fn same_names(mutants: &[Mutant], sources: &BTreeSet<String>) -> Result<(), String> {
+    let listed: BTreeSet<String> = mutants.iter().map(|mutant| mutant.name.clone()).collect();
+    if let Some(name) = listed.difference(sources).next() {
+        return Err(format!("{LIST} names {name}, and no source has it"));
+    }
+    match sources.difference(&listed).next() {
+        Some(name) => Err(format!("the sources have the mutant {name}, and {LIST} does not name it")),
+        None => Ok(()),
+    }
+}
+
+fn in_sources() -> Result<BTreeSet<String>, String> {
+    let mut names = BTreeSet::new();
+    let mut folders: Vec<_> = SOURCES.iter().map(|folder| run::root().join(folder)).collect();
+    while let Some(folder) = folders.pop() {
+        let entries = fs::read_dir(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
+        for path in entries.filter_map(|entry| entry.ok().map(|entry| entry.path())) {
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|end| end == "rs") {
+                let text = fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))?;
+                names.extend(in_source(&text));
+            }
+        }
+    }
+    Ok(names)
+}
+
+/// `mutant!("NAME")` in code, and `ORDERING = Strong, "NAME"` in the list of orderings.
+fn in_source(text: &str) -> Vec<String> {
+    let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+    code.flat_map(|line| {
+        let calls = line.split("mutant!(\"").skip(1);
+        let orderings = line.split(" = Release, \"").skip(1).chain(line.split(" = Acquire, \"").skip(1));
+        calls.chain(orderings).filter_map(|rest| rest.split_once('"')).map(|(name, _)| name.to_owned())
+    })
+    .collect()
 }
 
 fn parse(text: &str) -> Result<Vec<Mutant>, String> {
@@ -133,40 +191,6 @@ fn parse_line(line: &str) -> Option<Mutant> {
     (word && !breaks.is_empty()).then(|| Mutant { name, file: file.to_owned(), test: test.to_owned(), breaks })
 }
 
-/// A name of this mutant's own for this program.
-fn wrapper(mutant: &str) -> Result<PathBuf, String> {
-    let folder = run::target("loom").join("wrappers");
-    let path = folder.join(format!("{WRAPPER}{mutant}"));
-    let make = || -> std::io::Result<()> {
-        fs::create_dir_all(&folder)?;
-        let _ = fs::remove_file(&path);
-        #[cfg(unix)]
-        std::os::unix::fs::symlink(env::current_exe()?, &path)?;
-        #[cfg(not(unix))]
-        fs::copy(env::current_exe()?, &path)?;
-        Ok(())
-    };
-    make().map_err(|e| format!("{}: {e}", path.display()))?;
-    Ok(path)
-}
-
-/// The mutant to add, if cargo has called this program in the compiler's place.
-pub(crate) fn asked_to_wrap() -> Option<String> {
-    let name = env::args_os().next()?;
-    Some(Path::new(&name).file_name()?.to_str()?.strip_prefix(WRAPPER)?.to_owned())
-}
-
-/// Calls the compiler as cargo asked, and adds the mutant.
-pub(crate) fn wrap_rustc(mutant: &str) -> ExitCode {
-    let mut arguments = env::args_os().skip(1);
-    let Some(compiler) = arguments.next() else { return ExitCode::FAILURE };
-    let status = Command::new(compiler).args(arguments).arg("--cfg").arg(format!("mutant=\"{mutant}\"")).status();
-    match status {
-        Ok(status) => status.code().and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from),
-        Err(_) => ExitCode::FAILURE,
-    }
-}
-
 fn write_table(judged: &[Judged]) -> Result<(), String> {
     let path = run::root().join(README);
     let text = fs::read_to_string(&path).map_err(|e| format!("{README}: {e}"))?;
@@ -176,12 +200,13 @@ fn write_table(judged: &[Judged]) -> Result<(), String> {
 
 fn table(judged: &[Judged]) -> String {
     let mut text = String::from("| mutant | what it breaks | model | result | seconds |\n|---|---|---|---|---|\n");
-    for Judged { mutant, verdict, time, .. } in judged {
+    for Judged { mutant, fate, complaint, time, .. } in judged {
         let breaks = mutant.breaks.replace('|', "\\|");
+        let complaint = complaint.replace('|', "\\|");
         let seconds = time.as_secs_f64();
         let _ = writeln!(
             text,
-            "| `{}` | {breaks} | `{}::{}` | {verdict} | {seconds:.2} |",
+            "| `{}` | {breaks} | `{}::{}` | {fate}: {complaint} | {seconds:.2} |",
             mutant.name, mutant.file, mutant.test
         );
     }
@@ -208,6 +233,17 @@ mod tests {
         assert!(parse("a | b::c").is_err_and(|why| why.contains(":1:")));
         assert!(parse("a | no_file | x").is_err());
         assert!(parse("a | b::c | x\na | b::d | y").is_err_and(|why| why.contains("twice")));
+    }
+
+    #[test]
+    fn mutants_are_found_in_code_and_not_in_comments() {
+        let text = "//! `mutant!(\"no\")`\nif !mutant!(\"a\") && mutant!(\"b\") {\n    GRANT = Release, \"c\"\n";
+        assert_eq!(in_source(text), ["a", "b", "c"]);
+        let listed = parse("a | b::c | x").expect("a good list");
+        let names = |list: &[&str]| list.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
+        assert!(same_names(&listed, &names(&["a"])).is_ok());
+        assert!(same_names(&listed, &names(&[])).is_err_and(|why| why.contains("no source")));
+        assert!(same_names(&listed, &names(&["a", "b"])).is_err_and(|why| why.contains("mutant b")));
     }
 
     #[test]

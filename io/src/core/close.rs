@@ -1,5 +1,7 @@
 //! The end: take no more, deliver what is there, fail the rest at the deadline.
 
+use forebay_engine::mutant;
+
 use super::Core;
 use super::connections::Phase;
 use super::report::{DeliveryFailure, FailureKind};
@@ -85,7 +87,9 @@ impl Core {
             self.give_up(id, FailureKind::Closed);
         }
         self.scratch.batches = left;
-        self.fail_uncut(&DeliveryFailure { kind: FailureKind::Closed, possibly_appended: false }, now);
+        if !mutant!("the_last_word_forgets_what_was_not_cut") {
+            self.fail_uncut(&DeliveryFailure { kind: FailureKind::Closed, possibly_appended: false }, now);
+        }
         self.retire(now, true);
         self.closing.over = true;
     }

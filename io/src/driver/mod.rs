@@ -5,6 +5,12 @@
 
 mod bell;
 mod credentials;
+#[cfg(loom)]
+#[doc(hidden)]
+pub mod requests;
+#[cfg(not(loom))]
+#[expect(unreachable_pub, reason = "the models reach it")]
+mod requests;
 mod resolver;
 mod sockets;
 mod tls;
@@ -21,6 +27,7 @@ use forebay_engine::{IoSide, Ring};
 use mio::{Events, Poll};
 
 use self::credentials::Wallet;
+use self::requests::Requests;
 use self::resolver::{Lookup, Resolver};
 use self::sockets::Socket;
 use self::tls::Lost;
@@ -62,16 +69,10 @@ pub struct DriverHandle {
 
 #[derive(Debug)]
 struct Shared {
-    requests: Mutex<Requests>,
+    requests: Requests,
     bell: Bell,
     poisoned: AtomicBool,
     start: Instant,
-}
-
-#[derive(Debug, Default)]
-struct Requests {
-    queue: Vec<Request>,
-    ended: bool,
 }
 
 /// The I/O thread has ended; nothing can be requested of it any more.
@@ -85,18 +86,7 @@ impl DriverHandle {
     /// # Errors
     /// [`Ended`] if it has ended; nobody will act on the request.
     pub fn request(&self, request: Request) -> Result<(), Ended> {
-        let first = {
-            let mut requests = self.shared.requests();
-            if requests.ended {
-                return Err(Ended);
-            }
-            requests.queue.push(request);
-            requests.queue.len() == 1
-        };
-        if first {
-            self.shared.bell.ring();
-        }
-        Ok(())
+        self.shared.requests.add(request, || self.shared.bell.ring())
     }
 
     /// The core's moment that is `after` from now.
@@ -111,7 +101,7 @@ impl DriverHandle {
 
     /// Whether the I/O thread has ended.
     pub fn has_ended(&self) -> bool {
-        self.shared.requests().ended
+        self.shared.requests.have_ended()
     }
 
     /// Whether the caller is the I/O thread, which must not wait for itself: a delivery callback.
@@ -133,10 +123,6 @@ impl DriverHandle {
 }
 
 impl Shared {
-    fn requests(&self) -> std::sync::MutexGuard<'_, Requests> {
-        self.requests.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn now(&self) -> Time {
         Time::ZERO + self.start.elapsed()
     }
@@ -175,7 +161,7 @@ pub struct Parts {
 /// The system gives no thread.
 pub fn spawn(parts: Parts, sink: impl Sink + 'static) -> io::Result<DriverHandle> {
     let shared = Arc::new(Shared {
-        requests: Mutex::default(),
+        requests: Requests::default(),
         bell: parts.bell.clone(),
         poisoned: AtomicBool::new(false),
         start: Instant::now(),
@@ -206,7 +192,7 @@ fn live(parts: Parts, shared: &Arc<Shared>, mut sink: Box<dyn Sink>) {
         tracing::error!(failure, "the I/O thread has failed");
         shared.poisoned.store(true, Ordering::Release);
     }
-    shared.requests().ended = true;
+    shared.requests.end();
     topics.close();
     // The sink may be what panicked; a second panic must not keep others from being told.
     let _ = catch_unwind(AssertUnwindSafe(|| sink.ended(failure.as_deref())));
@@ -251,7 +237,7 @@ impl Driver {
         let mut requests = Vec::new();
         loop {
             let now = self.shared.now();
-            std::mem::swap(&mut requests, &mut self.shared.requests().queue);
+            self.shared.requests.take(&mut requests);
             for request in requests.drain(..) {
                 self.core.request(request, now);
             }
@@ -287,7 +273,7 @@ impl Driver {
 
     /// How long to sleep. Rounded up to whole milliseconds, or the last one becomes a busy loop.
     fn timeout(&mut self) -> Option<Duration> {
-        if self.busy || !self.shared.requests().queue.is_empty() {
+        if self.busy || !self.shared.requests.is_empty() {
             return Some(Duration::ZERO);
         }
         let now = self.shared.now();
