@@ -98,6 +98,7 @@ impl Pipe {
                     self.conns.push(conn);
                     self.core.connected(conn, self.now);
                 }
+                Command::Credentials { .. } => unreachable!("nobody asks who we are"),
                 // The bootstrap's, once the broker is known by its number.
                 Command::Close { conn } => {
                     self.conns.retain(|open| *open != conn);

@@ -92,9 +92,10 @@ impl TlsSettings {
             Trust::System
         } else {
             let bytes = read("ssl.truststore.location", &self.truststore_location)?;
-            match pkcs12(&self.truststore_type) {
-                true => Trust::Pkcs12 { archive: bytes, password: self.truststore_password.expose().to_owned() },
-                false => Trust::Pem(bytes),
+            if pkcs12(&self.truststore_type) {
+                Trust::Pkcs12 { archive: bytes, password: self.truststore_password.expose().to_owned() }
+            } else {
+                Trust::Pem(bytes)
             }
         };
         let key_password = Some(&self.key_password).filter(|p| !p.is_empty()).map(|p| p.expose().to_owned());
@@ -106,9 +107,10 @@ impl TlsSettings {
             None
         } else {
             let bytes = read("ssl.keystore.location", &self.keystore_location)?;
-            Some(match pkcs12(&self.keystore_type) {
-                true => Identity::Pkcs12 { archive: bytes, password: self.keystore_password.expose().to_owned() },
-                false => Identity::Pem { chain: bytes.clone(), key: bytes, password: key_password },
+            Some(if pkcs12(&self.keystore_type) {
+                Identity::Pkcs12 { archive: bytes, password: self.keystore_password.expose().to_owned() }
+            } else {
+                Identity::Pem { chain: bytes.clone(), key: bytes, password: key_password }
             })
         };
         let (tls12, tls13) = (self.allows("TLSv1.2"), self.allows("TLSv1.3"));
@@ -179,7 +181,7 @@ impl Check<'_> {
                 self.secret_problem("ssl.keystore.key", "needs ssl.keystore.certificate.chain as well".to_owned());
             }
             (false, true) => {
-                self.secret_problem("ssl.keystore.certificate.chain", "needs ssl.keystore.key as well".to_owned())
+                self.secret_problem("ssl.keystore.certificate.chain", "needs ssl.keystore.key as well".to_owned());
             }
             _ => {}
         }

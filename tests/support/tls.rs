@@ -40,9 +40,9 @@ impl Card {
 
 impl Authority {
     pub(crate) fn new() -> Self {
-        let mut params = CertificateParams::new(Vec::new()).expect("no names");
         // Two authorities are told apart by their names first.
         static NEXT: AtomicUsize = AtomicUsize::new(0);
+        let mut params = CertificateParams::new(Vec::new()).expect("no names");
         let name = format!("authority {}", NEXT.fetch_add(1, Ordering::Relaxed));
         params.distinguished_name.push(rcgen::DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);

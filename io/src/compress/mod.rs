@@ -178,6 +178,10 @@ impl Compressor {
     ///
     /// # Errors
     /// The codec is not in this build.
+    #[cfg_attr(
+        not(any(feature = "gzip", feature = "snappy", feature = "lz4", feature = "zstd")),
+        allow(unused_variables, unreachable_code, reason = "no codec is built in")
+    )]
     pub fn new(compression: Compression, largest: usize) -> Result<Self, NotBuiltIn> {
         let encoder: Box<dyn Encode> = match compression.codec {
             #[cfg(feature = "gzip")]
@@ -191,9 +195,8 @@ impl Compressor {
             #[allow(unreachable_patterns, reason = "reachable where a codec is left out")]
             codec => return Err(NotBuiltIn(codec)),
         };
-        let mut out = Output::default();
         // Zeroed pages that nobody has written cost address space and no memory.
-        out.buffer = vec![0; largest];
+        let out = Output { buffer: vec![0; largest], ..Output::default() };
         Ok(Self { codec: compression.codec, encoder, out })
     }
 

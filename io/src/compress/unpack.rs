@@ -14,6 +14,10 @@ pub struct UnpackError {
 }
 
 /// Decompresses `packed`, which must give exactly `len` bytes. Reserves that many, as this side once compressed them.
+#[cfg_attr(
+    not(any(feature = "gzip", feature = "snappy", feature = "lz4", feature = "zstd")),
+    allow(unused_variables, unused_mut, reason = "no codec is built in")
+)]
 pub(crate) fn unpack(codec: Codec, packed: &[u8], len: usize) -> Result<Vec<u8>, UnpackError> {
     let mut plain = Vec::with_capacity(len);
     let done = match codec {

@@ -56,7 +56,7 @@ impl Core {
         let (Some(codec), plain_len, packed_len) = (batch.codec, batch.plain_len, batch.records_len) else {
             return false;
         };
-        let half = ((HEADER + plain_len) / 2).max(HEADER + 1);
+        let half = usize::midpoint(HEADER, plain_len).max(HEADER + 1);
         let mut packed = Vec::with_capacity(packed_len);
         self.io.merged(&batch.runs).for_each(|slice| packed.extend_from_slice(slice));
         let plain = unpack(codec, &packed, plain_len);
