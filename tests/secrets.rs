@@ -4,6 +4,7 @@
 #[path = "support/tls.rs"]
 mod tls;
 
+use std::fmt::Write as _;
 use std::fmt::{self, Write as _};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -105,15 +106,15 @@ fn no_log_error_or_debug_output_shows_a_secret() {
         // Long enough for a session to be renewed.
         for _ in 0..50 {
             match producer.send(Record::to(topic).value(b"x")) {
-                Ok(receipt) => said += &format!("{:?}\n", producer.wait(receipt, LONG)),
+                Ok(receipt) => writeln!(said, "{:?}", producer.wait(receipt, LONG)).expect("to a string"),
                 Err(error) => {
-                    said += &format!("{error} {error:?}\n");
+                    writeln!(said, "{error} {error:?}").expect("to a string");
                     break;
                 }
             }
             std::thread::sleep(Duration::from_millis(10));
         }
-        said += &format!("{:?}\n", producer.close(LONG));
+        writeln!(said, "{:?}", producer.close(LONG)).expect("to a string");
     }
     let log = log().clone();
     assert!(log.contains("authenticating anew"), "the log was kept, and sessions were renewed");
