@@ -4,7 +4,6 @@
 #[path = "support/tls.rs"]
 mod tls;
 
-use std::fmt::Write as _;
 use std::fmt::{self, Write as _};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;

@@ -187,12 +187,12 @@ fn the_command_line_alone_reaches_a_kafka_with_sasl_ssl_and_zstd() {
         }
         all
     };
-    let lines: String = (0..10_000).map(|number| format!("line {number}\n")).collect();
+    let lines: Vec<String> = (0..10_000).map(|number| format!("line {number}")).collect();
     let produce = ["produce", "--topic", "lines", "--bootstrap-server", &server, "-"];
-    forebay_ok(&with(&produce, PASSWORD), lines.as_bytes());
+    forebay_ok(&with(&produce, PASSWORD), (lines.join("\n") + "\n").as_bytes());
     let read = fortress.broker.consume_java("lines");
-    let values: String =
-        read.iter().map(|r| format!("{}\n", String::from_utf8_lossy(r.value.as_deref().unwrap_or_default()))).collect();
+    let values: Vec<_> =
+        read.iter().map(|r| String::from_utf8_lossy(r.value.as_deref().unwrap_or_default()).into_owned()).collect();
     assert!(values == lines, "what Java reads is what was written");
     let refused = forebay(&with(&produce, "a-wrong-password"), b"x\n");
     let said = String::from_utf8_lossy(&refused.stderr).into_owned();
