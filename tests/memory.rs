@@ -172,3 +172,43 @@ fn ten_thousand_partitions_and_four_senders_share_a_small_buffer_for_ever() {
     let (free, total) = producer.buffer_bytes();
     assert_eq!(free, total, "idle lanes hold nothing");
 }
+
+#[test]
+#[cfg(all(target_os = "linux", feature = "gzip", feature = "snappy", feature = "lz4", feature = "zstd"))]
+fn compression_stays_within_the_formula_and_allocates_nothing_in_steady_state() {
+    let _alone = ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    for (codec, state) in [("snappy", 1 << 20), ("lz4", 1 << 20), ("gzip", 1 << 20), ("zstd", 8 << 20)] {
+        let broker = Broker::start(4);
+        let before = status("VmRSS");
+        let builder = Producer::builder().bootstrap_servers(&broker.address).set("compression.type", codec);
+        let producer = builder.build().expect("a producer");
+        let topic = producer.topic("packed").expect("a name");
+        let mut sender = producer.sender().expect("open");
+        let mut send = |count: u32| {
+            for i in 0..count {
+                let mut value = [b'x'; 100];
+                value[..4].copy_from_slice(&i.wrapping_mul(2_654_435_761).to_le_bytes());
+                sender.send(Record::to(topic).partition(i % 4).value(&value)).map_err(|e| e.kind).expect("sent");
+            }
+        };
+        for _ in 0..4 {
+            send(8_000);
+        }
+        producer.flush(LONG).expect("all delivered");
+        let allocations = ALLOCATIONS.load(Ordering::Relaxed);
+        for _ in 0..2 {
+            send(8_000);
+        }
+        let allocations = ALLOCATIONS.load(Ordering::Relaxed) - allocations;
+        assert!(allocations <= 40, "{codec}: {allocations} allocations for 16,000 records");
+        producer.flush(LONG).expect("all delivered");
+        // The formula of README.md, "Memory": one sender, four lanes, two connections, max.request.size, the codec.
+        let memory = 32 << 20;
+        let overhead =
+            60 * (memory / 4096) + 4 * (1 << 10) + (80 << 10) + 2 * (512 << 10) + (2 << 20) + (1 << 20) + state;
+        let used = status("VmRSS").saturating_sub(before);
+        eprintln!("{codec}: {used} bytes resident of {}, {allocations} allocations", memory + overhead);
+        assert!(used <= memory + overhead, "{codec}: {used} bytes resident, the bound is {}", memory + overhead);
+        producer.close(LONG).expect("all delivered");
+    }
+}

@@ -43,7 +43,7 @@ pub(super) const SECURITY: &[KeySpec] = &[
         ""),
     row(TLS, "ssl.keystore.location", Kind::Text, "", |s, v| s.tls.keystore_location = v.text(),
         "A file with our private key and certificate chain, for brokers that ask for one (`ssl.client.auth`).",
-        ""),
+        "An EC key must hold its public key, which those that Java's keytool makes do not; RSA keys are no matter."),
     row(TLS, "ssl.keystore.key", Kind::Password, "", |s, v| s.tls.keystore_key = secret(v),
         "The private key itself, as PEM text: PKCS#8, PKCS#1 or SEC1.",
         "Needs `ssl.keystore.certificate.chain`. Not together with `ssl.keystore.location`."),

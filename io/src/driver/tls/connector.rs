@@ -60,7 +60,11 @@ impl TlsConnector {
                 let (chain, key) = material::identity(identity)?;
                 builder
                     .with_client_auth_cert(chain, key)
-                    .map_err(|error| of("the client certificate and its key cannot be used", &error))?
+                    .map_err(|error| {
+                    // ring wants an EC key's public half beside the private one; keytool leaves it out.
+                    let hint = "an EC key must hold its public key, which those of Java's keytool do not: use an RSA key there";
+                    TlsError(format!("the client certificate and its key cannot be used: {error} ({hint})"))
+                })?
             }
         };
         Ok(Self { config: Arc::new(config) })
