@@ -1,11 +1,12 @@
 //! Deliberate mistakes, for the models to notice: `cargo xtask mutants`.
 //!
-//! A mutant is a word in a condition, `mutant!("name")`. That is a constant `false`, and no code; but under loom and shuttle it is
-//! true in a process that was started with `FOREBAY_MUTANT=name`, so that one build holds all mutants. `loom-tests/mutants.txt`
-//! names each of them with the loom model that must fail.
+//! A mutant is a word in a condition, `mutant!("name")`. That is a constant `false`, and no code; but under loom, shuttle and
+//! `cfg(simulation)` it is true in a process that was started with `FOREBAY_MUTANT=name`, so that one build holds all mutants.
+//! `loom-tests/mutants.txt` names each with the loom model that must fail; those that need a cluster to be noticed are in
+//! `simulation/mutants.txt`.
 
 /// Whether this process was started to be wrong in this way.
-#[cfg(any(loom, shuttle))]
+#[cfg(any(loom, shuttle, simulation))]
 pub fn chosen(name: &str) -> bool {
     static CHOSEN: std::sync::LazyLock<String> =
         std::sync::LazyLock::new(|| std::env::var("FOREBAY_MUTANT").unwrap_or_default());
@@ -13,7 +14,7 @@ pub fn chosen(name: &str) -> bool {
 }
 
 /// No: there are mutants in models only.
-#[cfg(not(any(loom, shuttle)))]
+#[cfg(not(any(loom, shuttle, simulation)))]
 #[inline(always)]
 pub const fn chosen(_name: &str) -> bool {
     false

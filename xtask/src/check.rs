@@ -3,7 +3,7 @@
 use std::process::{Command, ExitStatus};
 
 use crate::report::{Report, Step};
-use crate::{fuzz, kafka, loom, memcheck, msrv, mutants, run, shuttle, suites};
+use crate::{fuzz, kafka, loom, memcheck, msrv, mutants, run, shuttle, sim, suites};
 
 const WORKSPACE_TESTS: [&str; 7] =
     ["test", "--workspace", "--exclude", "forebay-loom-tests", "--exclude", "forebay-shuttle-tests", "--no-fail-fast"];
@@ -26,6 +26,7 @@ const STEPS: &[(&str, Work)] = &[
     ("docs", docs),
     ("memcheck", memcheck::step),
     ("shuttle", shuttle::step),
+    ("simulation", sim::step),
     ("loom", || loom::step(None)),
     ("mutants", mutants::step), // after the models, which it does not explore again
     ("kafka", || kafka::step(None)),

@@ -14,6 +14,7 @@ mod mutants;
 mod report;
 mod run;
 mod shuttle;
+mod sim;
 mod suites;
 
 use std::env;
@@ -26,12 +27,15 @@ cargo xtask COMMAND
 
   test [--require-all] [--only STEP,…]
                     everything: format, lints, MSRV, units, integration, docs, benches as tests, rivals,
-                    valgrind, shuttle, loom models and mutants, real Kafka, chaos, other clients, fuzz
+                    valgrind, shuttle, simulation, loom models and mutants, real Kafka, chaos, other clients, fuzz
                     corpora; a table of what ran at the end.
                     --require-all makes anything that had to be skipped a failure.
   loom [FILTER]     the loom models whose name contains FILTER, each with its interleavings and time
   shuttle           the whole engine under randomised schedules; FOREBAY_SEED=n replays, FOREBAY_SCHEDULES=n says how many
   memcheck          the engine's tests under valgrind
+  sim [OPTIONS]     the whole client on a model cluster: 10,000 seeds, or --seed N [--trace], --seeds A..B,
+                    --seconds S, --jobs N, --keep-going; sim --mutants [FILTER]: each mutant of
+                    simulation/mutants.txt must be found, and the table in simulation/README.md is written
   kafka [FILTER]    the tests against a real Kafka (needs a JDK 17 or later, Maven and kcat)
   chaos [--seconds N] [--seed N] [--kafka VERSION]
                     three brokers under kill -9, stops, elections, reassignments and a bad network for N
@@ -53,6 +57,7 @@ fn main() -> ExitCode {
         ["loom", filter] => Ok(single(loom::step(Some(filter)))),
         ["shuttle"] => Ok(single(shuttle::step())),
         ["memcheck"] => Ok(single(memcheck::step())),
+        ["sim", options @ ..] => sim::command(options),
         ["kafka"] => Ok(single(kafka::step(None))),
         ["kafka", filter] => Ok(single(kafka::step(Some(filter)))),
         ["chaos", options @ ..] => kafka::chaos(options).map(single),

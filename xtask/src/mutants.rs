@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::loom::{self, Explored, Model};
 use crate::report::Step;
-use crate::run;
+use crate::{run, sim};
 
 const LIST: &str = "loom-tests/mutants.txt";
 const README: &str = "loom-tests/README.md";
@@ -78,7 +78,14 @@ pub(crate) fn run(filter: Option<&str>) -> Result<bool, String> {
 fn judge_all(filter: &str) -> Result<(Vec<Judged>, Vec<Model>), String> {
     let text = fs::read_to_string(run::root().join(LIST)).map_err(|e| format!("{LIST}: {e}"))?;
     let mutants = parse(&text)?;
-    same_names(&mutants, &in_sources()?)?;
+    let mut sources = in_sources()?;
+    for name in sim::mutants()? {
+        // What the simulation notices may have a model as well.
+        if !mutants.iter().any(|mutant| mutant.name == name) && !sources.remove(&name) {
+            return Err(format!("the simulation's list names {name}, and no source has it"));
+        }
+    }
+    same_names(&mutants, &sources)?;
     let chosen: Vec<Mutant> = mutants.into_iter().filter(|mutant| mutant.answers_to(filter)).collect();
     if chosen.is_empty() {
         return Err(format!("{LIST} names no such mutant"));

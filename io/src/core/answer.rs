@@ -1,5 +1,7 @@
 //! Answers to Produce requests.
 
+use forebay_engine::mutant;
+
 use super::Core;
 use super::batch::{Batch, BatchId};
 use super::ports::ConnId;
@@ -124,7 +126,8 @@ impl Core {
         let batch = self.batches.get_mut(id);
         let partition = &mut self.partitions[batch.partition as usize];
         let class = answer.code.class();
-        if matches!(class, ErrorClass::None | ErrorClass::DuplicateSequence) {
+        if class == ErrorClass::None || (class == ErrorClass::DuplicateSequence && !mutant!("a_duplicate_is_a_failure"))
+        {
             if batch.identity == partition.identity {
                 partition.appended(batch.order);
             }
@@ -141,7 +144,7 @@ impl Core {
             return;
         }
         let in_doubt_before = batch.maybe_appended;
-        batch.maybe_appended |= answer.leaves_doubt();
+        batch.maybe_appended |= answer.leaves_doubt() && !mutant!("an_error_means_not_appended");
         if batch.done {
             self.batches.release(id, &mut self.io, &mut self.ledger);
             return;
@@ -151,7 +154,9 @@ impl Core {
         match class {
             ErrorClass::RetriableRefresh => {
                 let (topic, index) = (partition.topic, partition.index);
+                self.metadata.doubt(topic);
                 match answer.leader {
+                    _ if mutant!("a_former_leader_is_kept") => {}
                     Some(leader) => self.metadata.hint(topic, index, leader),
                     None => self.metadata.want(),
                 }

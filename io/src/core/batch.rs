@@ -4,7 +4,7 @@
 //! socket can write it any more: after the answer, or after the connection is closed. A batch with an outcome that
 //! still has to keep its memory is in quarantine (KAFKA-19012 is what happens otherwise).
 
-use forebay_engine::{IoSide, LaneId, Run};
+use forebay_engine::{IoSide, LaneId, Run, mutant};
 
 use super::ledger::{Ledger, Outcome, SpanId};
 use super::report::Delivered;
@@ -162,7 +162,7 @@ impl Batches {
     /// Gives all records of a batch one outcome; offsets count on from part to part. Nothing if it was done already.
     pub(crate) fn resolve(&mut self, id: BatchId, ledger: &mut Ledger, outcome: &Outcome) {
         let batch = self.get_mut(id);
-        if std::mem::replace(&mut batch.done, true) {
+        if std::mem::replace(&mut batch.done, true) && !mutant!("an_outcome_after_the_timeout") {
             return;
         }
         let mut position = 0;

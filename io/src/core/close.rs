@@ -84,7 +84,9 @@ impl Core {
             tracing::warn!(batches = left.len(), "closed before everything was delivered");
         }
         for id in left.drain(..) {
-            self.give_up(id, FailureKind::Closed);
+            if !mutant!("a_close_forgets_what_is_under_way") {
+                self.give_up(id, FailureKind::Closed);
+            }
         }
         self.scratch.batches = left;
         if !mutant!("the_last_word_forgets_what_was_not_cut") {

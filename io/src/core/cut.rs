@@ -17,6 +17,10 @@ impl Core {
     /// Takes what a partition's lanes hold into one batch of at most `limit` bytes before compression, header included (a
     /// first record that is larger goes alone). Lanes take turns to be first. None if there is nothing.
     pub(super) fn cut(&mut self, number: u32, limit: usize, now: Time) -> Option<BatchId> {
+        // Another partition may have used up the last epoch in this very turn.
+        if !self.has_identity(number) {
+            return None;
+        }
         let partition = &mut self.partitions[number as usize];
         if partition.identity != self.idempotence.identity() && partition.is_settled() {
             partition.renumber(self.idempotence.identity(), |_, _, _| 0);
@@ -125,7 +129,7 @@ impl Core {
     }
 
     /// Whether a partition may cut: with idempotence there must be a producer id.
-    pub(super) fn has_identity(&mut self, number: u32) -> bool {
+    pub(super) fn has_identity(&self, number: u32) -> bool {
         if !self.cfg.enable_idempotence {
             return true;
         }

@@ -3,6 +3,8 @@
 //! Counted from the moment a batch's oldest record may have been published at the earliest. What was never cut expires
 //! for free; what a socket may still be writing keeps its memory until that is over.
 
+use forebay_engine::mutant;
+
 use super::Core;
 use super::batch::BatchId;
 use super::lane::AGE_PARTS;
@@ -14,7 +16,7 @@ impl Core {
         if self.next_deadline <= now {
             self.expire_batches(now);
         }
-        if self.next_sweep <= now {
+        if self.next_sweep <= now && !mutant!("what_was_never_cut_never_expires") {
             self.sweep(now);
         }
     }
@@ -51,6 +53,11 @@ impl Core {
         partition.remove_retry(id);
         partition.abandon(batch);
         self.batches.resolve(id, &mut self.ledger, &Err(DeliveryFailure { kind, possibly_appended }));
+        if in_request && mutant!("memory_freed_by_the_timeout") {
+            for run in self.batches.get_mut(id).runs.drain(..) {
+                self.io.release(run);
+            }
+        }
         if !in_request {
             self.batches.release(id, &mut self.io, &mut self.ledger);
         }
@@ -66,10 +73,15 @@ impl Core {
             for lane in 0..self.partitions[number].lanes.len() {
                 let id = self.partitions[number].lanes[lane];
                 self.look(id, now);
-                let Some(lane) = self.ledger.lane_mut(id) else { continue };
-                let old = lane.expired(now, timeout);
-                if old > 0 {
+                // Stretch by stretch: after a pause of the I/O thread several may be too old at once.
+                while let Some(old) =
+                    self.ledger.lane_mut(id).map(|lane| lane.expired(now, timeout)).filter(|old| *old > 0)
+                {
+                    let before = self.ledger.lane(id).map(|lane| lane.taken);
                     self.fail_lane(id, old, &failure, now);
+                    if self.ledger.lane(id).map(|lane| lane.taken) == before {
+                        break;
+                    }
                 }
                 next = next.min(now + timeout / AGE_PARTS);
                 if let Some(lane) = self.ledger.lane(id)

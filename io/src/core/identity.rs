@@ -1,5 +1,7 @@
 //! Idempotence: the producer id, its epochs, and gaps in the sequence numbers (KIP-98, KIP-360).
 
+use forebay_engine::mutant;
+
 use super::Core;
 use super::backoff::delay;
 use super::batch::Identity;
@@ -120,6 +122,10 @@ impl Core {
     pub(super) fn bump_epoch(&mut self, number: u32) -> bool {
         let partition = &mut self.partitions[number as usize];
         if partition.identity == Identity::NONE {
+            partition.gap = None;
+            return true;
+        }
+        if mutant!("a_gap_without_a_new_epoch") {
             partition.gap = None;
             return true;
         }

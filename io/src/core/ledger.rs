@@ -4,7 +4,7 @@
 //! send order; an outcome that comes early is kept until all before it are known. Spans and waiters live in two vectors
 //! with free lists, so a steady state allocates nothing.
 
-use forebay_engine::LaneId;
+use forebay_engine::{LaneId, mutant};
 
 use super::lane::{Lane, NONE};
 use super::ports::Flushed;
@@ -174,6 +174,8 @@ impl Ledger {
             if lane.resolved >= target {
                 continue;
             }
+            let target = if mutant!("a_flush_ends_with_what_is_sent") { lane.taken } else { target };
+            let target = target + u64::from(mutant!("a_flush_waits_for_the_next_record"));
             lane.flush_to = lane.flush_to.max(target);
             let waiter = self.waiters.add(Waiter { flush, target, next: NONE });
             match lane.wait_tail {

@@ -1,5 +1,7 @@
 //! What is known of the cluster's topics: who leads which partition, and when to ask again.
 
+use forebay_engine::mutant;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,6 +25,8 @@ struct Topic {
     last_used: Time,
     /// Asked about; ends when nobody has used it for `metadata.max.idle.ms`.
     asked_about: bool,
+    /// What is known of its leaders was refused by one of them; only without an id.
+    doubted: bool,
     /// Batches above this were refused as too large.
     largest_batch: usize,
     /// The largest batch that was acknowledged.
@@ -151,6 +155,15 @@ impl Metadata {
         }
     }
 
+    /// A broker refuses what it was asked as a partition's leader. Brokers before 2.8 give topics no ids: one that was
+    /// deleted and created again shows only in that its epochs begin anew, so that the next metadata is believed even
+    /// where it names an older epoch.
+    pub(crate) fn doubt(&mut self, topic: TopicId) {
+        if let Some(topic) = self.topic_mut(topic).filter(|topic| topic.kafka_id == [0; 16]) {
+            topic.doubted = true;
+        }
+    }
+
     /// Everything that was known of the cluster may be another cluster's: only topics' names and ids are kept.
     fn forget_leaders(&mut self) {
         for topic in self.topics.iter_mut().flatten() {
@@ -168,8 +181,9 @@ impl Metadata {
             let waits = matches!(meta.error.class(), ErrorClass::Retriable | ErrorClass::RetriableRefresh);
             return if waits { Learned::Missing } else { Learned::Known };
         }
-        let recreated = topic.kafka_id != meta.id;
+        let recreated = topic.kafka_id != meta.id && !mutant!("a_topic_made_anew_is_not_noticed");
         let named_before = topic.kafka_id != [0; 16];
+        let doubted = std::mem::take(&mut topic.doubted);
         topic.kafka_id = meta.id;
         topic.leaders.resize(meta.partitions.len(), Leader::NONE);
         for partition in &meta.partitions {
@@ -178,7 +192,7 @@ impl Metadata {
             };
             // A broker that lags behind may name an old leader; better that than one who has left.
             let epoch = partition.leader_epoch;
-            if recreated || epoch >= known.epoch || epoch < 0 || !is_there(known.node) {
+            if recreated || doubted || epoch >= known.epoch || epoch < 0 || !is_there(known.node) {
                 *known = Leader { node: partition.leader, epoch: partition.leader_epoch };
             }
         }
@@ -227,6 +241,7 @@ impl Core {
                 error: ErrorCode::NONE,
                 last_used: now,
                 asked_about: false,
+                doubted: false,
                 largest_batch: usize::MAX,
                 accepted: 0,
             });

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use forebay_engine::LaneId;
+use forebay_engine::{LaneId, mutant};
 
 use super::batch::{Batch, BatchId, Identity};
 use super::ports::ConnId;
@@ -92,13 +92,21 @@ impl Partition {
 
     /// Puts a batch back in its place among those to be sent again.
     pub(crate) fn requeue(&mut self, order: u64, id: BatchId) {
-        let at = self.retry.partition_point(|entry| entry.0 < order);
+        let at = if mutant!("retries_in_the_order_of_their_failures") {
+            self.retry.len()
+        } else {
+            self.retry.partition_point(|entry| entry.0 < order)
+        };
         self.retry.insert(at, (order, id));
     }
 
     /// How many batches may be in flight where `most` is the setting.
     pub(crate) fn in_flight_limit(&self, most: usize, idempotent: bool) -> usize {
-        if self.resending || (idempotent && !self.proven) { 1 } else { most }
+        if self.resending || (idempotent && !self.proven && !mutant!("two_batches_before_the_first_is_known")) {
+            1
+        } else {
+            most
+        }
     }
 
     pub(crate) fn remove_in_flight(&mut self, id: BatchId) {
@@ -151,7 +159,7 @@ impl Partition {
         let follows = add_sequence(batch.base_sequence, batch.count) == self.next_sequence;
         if follows && !batch.possibly_appended() && !batch.in_request && self.gap.is_none() {
             self.next_sequence = batch.base_sequence;
-        } else {
+        } else if !mutant!("an_expired_batch_leaves_no_gap") {
             self.gap = Some(self.gap.map_or(batch.order, |gap| gap.max(batch.order)));
         }
     }

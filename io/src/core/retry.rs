@@ -1,5 +1,7 @@
 //! Batches that go again, and those that do not.
 
+use forebay_engine::mutant;
+
 use super::Core;
 use super::backoff::delay;
 use super::batch::BatchId;
@@ -16,6 +18,16 @@ impl Core {
         let (first, largest) = (self.cfg.retry_backoff, self.cfg.retry_backoff_max);
         let pause = delay(first, largest, batch.attempts, &mut self.rng);
         let number = batch.partition;
+        if mutant!("a_retry_stops_its_broker")
+            && let Some(broker) = self.brokers.find(self.partitions[number as usize].leader_used.node)
+        {
+            self.brokers.get_mut(broker).throttled_until = now + pause;
+        }
+        if mutant!("a_retry_takes_new_sequence_numbers") {
+            let sequence = self.partitions[number as usize].next_sequence;
+            self.batches.get_mut(id).base_sequence = sequence;
+        }
+        let batch = self.batches.get(id);
         let partition = &mut self.partitions[number as usize];
         partition.requeue(batch.order, id);
         partition.retry_at = now + pause;
@@ -44,7 +56,10 @@ impl Core {
             let written = self.batches.get(id).written;
             self.leave_request(id);
             let batch = self.batches.get_mut(id);
-            batch.maybe_appended |= written;
+            batch.maybe_appended |= written && !mutant!("a_lost_answer_means_not_appended");
+            if batch.done && mutant!("quarantine_without_end") {
+                continue;
+            }
             if batch.done {
                 self.batches.release(id, &mut self.io, &mut self.ledger);
             } else if batch.attempts > self.cfg.retries {

@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 
-use forebay_engine::Run;
+use forebay_engine::{Run, mutant};
 
 use super::Core;
 use super::batch::{BatchId, HEADER, Identity, Part};
@@ -115,7 +115,7 @@ impl Core {
         self.share_parts(id, &mut rest.parts, walker.count(), walker.bytes() as u64);
         self.partitions[rest.number as usize].requeue(rest.order, id);
         rest.order += u64::from(walker.count());
-        if rest.sequence >= 0 {
+        if rest.sequence >= 0 && !mutant!("the_parts_of_a_split_share_a_number") {
             rest.sequence = add_sequence(rest.sequence, walker.count());
         }
     }

@@ -234,7 +234,7 @@ impl Core {
     /// After a cut: whether what is left is due as well. Uses what was seen before the cut.
     pub(super) fn still_due(&self, number: u32, now: Time) -> bool {
         let partition = &self.partitions[number as usize];
-        if self.is_full(partition) || !partition.retry.is_empty() {
+        if self.is_full(partition) || !partition.retry.is_empty() || !self.has_identity(number) {
             return false;
         }
         let (mut pending, mut urgent) = (0, self.closing.is_begun());
@@ -274,6 +274,8 @@ impl Core {
             let id = self.partitions[number as usize].lanes[at];
             self.fail_lane(id, usize::MAX, &failure, now);
         }
+        // What is not allowed now may be allowed soon: records that come later deserve a fresh answer.
+        self.metadata.want();
         true
     }
 }
