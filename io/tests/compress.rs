@@ -97,7 +97,7 @@ fn a_larger_batch_than_was_foreseen_is_compressed_all_the_same() {
 
 #[test]
 fn kafkas_own_framings_are_met_to_the_byte() {
-    let head = |codec| compressor(codec).compress([&[b'a'; 70_000][..]], 70_000).expect("shrinks")[..16].to_vec();
+    let head = |codec| compressor(codec).compress([&vec![b'a'; 70_000][..]], 70_000).expect("shrinks")[..16].to_vec();
     assert_eq!(head(Codec::Snappy), b"\x82SNAPPY\0\0\0\0\x01\0\0\0\x01");
     // Magic, version 1 with independent blocks, 64 KiB, and the check byte that Kafka's own producer writes.
     assert_eq!(head(Codec::Lz4)[..7], [0x04, 0x22, 0x4d, 0x18, 0x60, 0x40, 0x82]);

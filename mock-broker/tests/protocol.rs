@@ -219,7 +219,7 @@ fn an_old_broker_is_imitated() {
     client.send(4, &ApiVersionsRequest::default()).unwrap();
     let (_, frame) = client.receive().unwrap();
     assert_eq!(frame[4..6], [0, 35]);
-    assert_eq!(frame[6..10], [0, 0, 0, 7], "seven APIs in a plain array");
+    assert_eq!(frame[6..10], [0, 0, 0, 9], "nine APIs in a plain array");
     let highest = |key| {
         let response = Client::connect(&broker, 0).call(2, &ApiVersionsRequest::default());
         response.api_keys.iter().find(|api| api.api_key == key).unwrap().max_version
