@@ -159,7 +159,13 @@ impl Plan {
         let segment = [512, 1_024, 4_096][rng.usize(..3)];
         let tight = rng.u32(..3) == 0 && !sick_partition;
         let memory = if tight { segment * rng.usize(4..24) } else { rng.usize(128 << 10..512 << 10) };
-        let troubles = if sick_partition { Vec::new() } else { choose(rng) };
+        // Sockets that are full for so long that batches expire half-written.
+        let congested = !sick_partition && rng.u32(..8) == 0;
+        let troubles = match () {
+            () if sick_partition => Vec::new(),
+            () if congested => vec![Trouble::Stalls, Trouble::Stalls, Trouble::Slow],
+            () => choose(rng),
+        };
         let config = CoreConfig {
             bootstrap: vec!["boot:9092".to_owned(), "b0:9000".to_owned()],
             acks,
@@ -170,7 +176,7 @@ impl Plan {
             batch_max_bytes: if rng.bool() { 1_000_000 } else { rng.usize(1_500..20_000) },
             max_request_size: rng.usize(3_000..200_000),
             request_timeout,
-            delivery_timeout: request_timeout + linger + ms(rng.u64(100..15_000)),
+            delivery_timeout: request_timeout + linger + ms(rng.u64(if congested { 1..100 } else { 100..15_000 })),
             retry_backoff: ms(rng.u64(5..100)),
             retry_backoff_max: ms(rng.u64(100..800)),
             reconnect_backoff: ms(rng.u64(5..50)),
@@ -192,13 +198,17 @@ impl Plan {
             nodes,
             topics: (0..rng.usize(1..=2)).map(|_| rng.u32(1..=4)).collect(),
             senders: rng.usize(2..=5),
-            pace: ms(rng.u64(30..1_500)),
+            pace: ms(rng.u64(if congested { 30..150 } else { 30..1_500 })),
             refused_percent: rng.u32(1..50),
             active: ms(rng.u64(300..6_000)),
             think: us(rng.u64(10_000..150_000)),
             largest_value: if tight { memory / 3 } else { rng.usize(20..4_000) },
             latency: (shortest, shortest + us(rng.u64(1..5_000))),
-            send_buffer: if sick_partition || rng.bool() { 1 << 20 } else { rng.usize(200..8_000) },
+            send_buffer: match () {
+                () if congested => rng.usize(100..1_000),
+                () if sick_partition || rng.bool() => 1 << 20,
+                () => rng.usize(200..8_000),
+            },
             read_limit: if rng.bool() { usize::MAX } else { rng.usize(1..200) },
             produce_max: (0..nodes).map(|_| [7, 9, 11, 12, 13, 13, 13][rng.usize(..7)]).collect(),
             metadata_max: [9, 12, 13, 13][rng.usize(..4)],

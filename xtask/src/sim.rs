@@ -14,7 +14,7 @@ const README: &str = "simulation/README.md";
 /// What CI runs.
 const SEEDS: &str = "10000";
 /// Seeds that a mutant has to survive to count as not found.
-const MUTANT_SEEDS: &str = "600";
+const MUTANT_SEEDS: &str = "500";
 /// A mutant that only makes the client slow is not found.
 const LIMIT: Duration = Duration::from_secs(20 * 60);
 
