@@ -153,7 +153,7 @@ impl Core {
         }
         match self.cut(number, room.min(most), now) {
             None => Next::Nothing,
-            Some(id) if !first && room < most && self.batches.get(id).records_len < pending => Next::Short(id),
+            Some(id) if !first && room < most && self.batches.get(id).plain_len < pending => Next::Short(id),
             Some(id) => Next::Batch(id),
         }
     }
