@@ -5,6 +5,7 @@ use std::time::Duration;
 use forebay_engine::LaneId;
 use forebay_io::core::{Delivered, DeliveryFailure, FailureKind, Flushed, Report};
 use forebay_io::time::Time;
+use forebay_io::wire::error_code::ErrorCode;
 
 /// A turn of the I/O thread, timers rounded up to whole milliseconds, and the millisecond between two looks at old bytes.
 pub(crate) const SLACK: Duration = Duration::from_millis(6);
@@ -163,6 +164,9 @@ impl Book {
                     flush.failed += 1;
                 }
             }
+            if let Err(DeliveryFailure { kind: FailureKind::Broker { code, .. }, .. }) = &outcome {
+                assert_ne!(*code, ErrorCode::DUPLICATE_SEQUENCE_NUMBER, "what the broker has is delivered");
+            }
             let record = &mut self.records[id as usize];
             assert!(record.outcome.is_none(), "one outcome for each record");
             record.outcome = Some(outcome);
@@ -212,7 +216,7 @@ impl Book {
             let lane = self.present[report.lane.index()].expect("known");
             let first = self.lanes[lane as usize].records[report.first_ordinal as usize];
             let of = &self.records[first as usize];
-            let least = self.delivery_timeout - self.delivery_timeout / AGE_PARTS;
+            let least = self.delivery_timeout.saturating_sub(self.delivery_timeout / AGE_PARTS);
             let least = least.saturating_sub(self.linger + SLACK + self.hiccup.1.since(self.hiccup.0));
             if now.since(of.committed) >= least {
                 continue;

@@ -18,7 +18,7 @@ struct Arguments {
     /// Run this one seed.
     #[arg(long, conflicts_with = "seeds")]
     seed: Option<u64>,
-    /// Print what happens; meant for one seed. FOREBAY_TRACE=1 does the same.
+    /// Print what happens; meant for one seed. `FOREBAY_TRACE=1` does the same.
     #[arg(long)]
     trace: bool,
     /// Threads; all cores if not given.

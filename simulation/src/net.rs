@@ -81,7 +81,7 @@ impl World {
             // Several addresses; some lead nowhere.
             let addresses = nodes * 2;
             let address = attempt as usize % addresses;
-            return Ok(if address % 2 == 0 || !troubled { Some(address / 2) } else { None });
+            return Ok(if address.is_multiple_of(2) || !troubled { Some(address / 2) } else { None });
         }
         let node = host.strip_prefix('b').and_then(|n| n.parse::<usize>().ok()).filter(|n| *n < nodes);
         // Whoever is bootstrapped to a port that its broker has left finds nobody.
@@ -166,7 +166,7 @@ impl World {
         len
     }
 
-    pub(crate) fn to_broker(&mut self, link: usize, bytes: &[u8]) {
+    pub(crate) fn arrive_at_broker(&mut self, link: usize, bytes: &[u8]) {
         let of = &mut self.links[link];
         if of.gone || of.half_open || of.generation != self.cluster.nodes[of.node].generation {
             return;
@@ -245,7 +245,7 @@ impl World {
         }
     }
 
-    pub(crate) fn to_client(&mut self, link: usize, bytes: Vec<u8>) {
+    pub(crate) fn arrive_at_client(&mut self, link: usize, bytes: Vec<u8>) {
         let of = &mut self.links[link];
         if !of.closed && !of.half_open && of.broken.is_none() {
             of.inbox.push_back(bytes);

@@ -139,10 +139,10 @@ impl World {
             match event {
                 Event::Io { generation } => self.io_event(generation),
                 Event::Connected { conn, result } => self.attempt_ended(conn, result),
-                Event::ToBroker { link, bytes } => self.to_broker(link, &bytes),
+                Event::ToBroker { link, bytes } => self.arrive_at_broker(link, &bytes),
                 Event::Serve { link } => self.serve(link),
                 Event::Answer { link, epoch, answer } => self.answer(link, epoch, answer),
-                Event::ToClient { link, bytes } => self.to_client(link, bytes),
+                Event::ToClient { link, bytes } => self.arrive_at_client(link, bytes),
                 Event::Broken { link, why } => self.broken(link, why),
                 Event::Forgotten { link } => self.forgotten(link),
                 Event::Sender { number, generation } => self.sender(number, generation),

@@ -54,11 +54,8 @@ impl Log {
                 None if old_brokers && batch.sequence != 0 => return Append::Refused(59),
                 None => {}
                 Some(known) if epoch < known.epoch => return Append::Refused(47),
-                Some(known) if epoch > known.epoch => {
-                    if batch.sequence != 0 {
-                        return Append::Refused(45);
-                    }
-                }
+                Some(known) if epoch > known.epoch && batch.sequence != 0 => return Append::Refused(45),
+                Some(known) if epoch > known.epoch => {}
                 Some(known) => {
                     if let Some(twin) = known.batches.iter().find(|b| (b.0, b.1) == (batch.sequence, last)) {
                         return Append::Duplicate(twin.2);

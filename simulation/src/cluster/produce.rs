@@ -211,9 +211,8 @@ impl Cluster {
             match partition {
                 Some(partition) if partition.epoch == part.epoch && partition.leader >= 0 => {
                     // An answer of success by all means that all have it; by the leader alone, or an error, not.
-                    if (acks == -1 && part.says.is_none_or(|says| says == 46)) || lucky {
-                        partition.log.replicate(part.offset);
-                    }
+                    let all = (acks == -1 && part.says.is_none_or(|says| says == 46)) || lucky;
+                    partition.log.replicate(if all { part.offset } else { -1 });
                 }
                 Some(_) if acks == -1 => code = 6,
                 None if acks == -1 => code = if version >= 13 { 100 } else { 3 },
