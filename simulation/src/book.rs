@@ -8,7 +8,7 @@ use forebay_io::time::Time;
 use forebay_io::wire::error_code::ErrorCode;
 
 /// A turn of the I/O thread, timers rounded up to whole milliseconds, and the millisecond between two looks at old bytes.
-pub(crate) const SLACK: Duration = Duration::from_millis(6);
+pub(crate) const SLACK: Duration = Duration::from_millis(12);
 /// The age of bytes not yet in a batch is known to one part in so many.
 const AGE_PARTS: u32 = 64;
 

@@ -16,7 +16,7 @@ use crate::cluster::Cluster;
 use crate::events::{Event, Events};
 use crate::io::IoThread;
 use crate::net::Link;
-use crate::plan::{End, Plan, ms};
+use crate::plan::{End, Plan, Trouble, ms};
 use crate::senders::{Sender, State};
 
 /// More events than any run needs: one that goes on for ever ends here.
@@ -225,8 +225,11 @@ impl World {
         self.quiet = true;
         let limit = self.now + self.plan.config.delivery_timeout + ms(1_000);
         assert!(self.run_while(limit, |w| !w.book.all_done()), "everything has its outcome");
-        // A network that hardly moves is slow in any weather.
-        if self.plan.config.retries >= ENOUGH_RETRIES && self.plan.send_buffer >= 1_000 {
+        // A network that hardly moves is slow in any weather; a topic that was refused is asked about again only when a
+        // record has failed for it; and an old broker that has forgotten a producer cannot say what it has of a batch.
+        let refused = self.plan.has(Trouble::Fatal) || self.plan.has(Trouble::Control);
+        let forgotten = self.plan.old_brokers && self.plan.has(Trouble::Forgetting);
+        if !refused && !forgotten && self.plan.config.retries >= ENOUGH_RETRIES && self.plan.send_buffer >= 1_000 {
             for id in &self.book.order[first..] {
                 let record = &self.book.records[*id as usize];
                 let outcome = record.outcome.as_ref();
@@ -257,6 +260,7 @@ impl World {
         for number in 0..self.senders.len() {
             self.end_sender(number);
         }
+        self.core.turn(self.now);
         self.core.turn(self.now);
         let left = std::mem::take(self.core.reports());
         assert!(left.is_empty(), "no outcome comes after the end");
