@@ -228,7 +228,7 @@ impl World {
         // A network that hardly moves is slow in any weather; a topic that was refused is asked about again only when a
         // record has failed for it; and an old broker that has forgotten a producer cannot say what it has of a batch.
         let refused = self.plan.has(Trouble::Fatal) || self.plan.has(Trouble::Control);
-        let forgotten = self.plan.old_brokers && self.plan.has(Trouble::Forgetting);
+        let forgotten = self.plan.old_brokers;
         if !refused && !forgotten && self.plan.config.retries >= ENOUGH_RETRIES && self.plan.send_buffer >= 1_000 {
             for id in &self.book.order[first..] {
                 let record = &self.book.records[*id as usize];
@@ -260,7 +260,6 @@ impl World {
         for number in 0..self.senders.len() {
             self.end_sender(number);
         }
-        self.core.turn(self.now);
         self.core.turn(self.now);
         let left = std::mem::take(self.core.reports());
         assert!(left.is_empty(), "no outcome comes after the end");
