@@ -308,6 +308,8 @@ impl World {
                     if claim.commit().is_ok() {
                         self.book.committed(draft.id, open.number, self.now);
                         self.trace(|| format!("sender {number} sends {draft:?}"));
+                    } else {
+                        self.refused_commits += 1;
                     }
                 }
             }
