@@ -152,7 +152,7 @@ impl World {
         let flushed = std::mem::take(self.core.flushed());
         self.book.settle(&flushed, self.now);
         // The parts of a split keep the deadline of the whole, the oldest record of which may have its outcome already.
-        if !self.plan.has(Trouble::SizeLimits) {
+        if !self.plan.has(Trouble::SizeLimits) && self.plan.send_buffer >= 1_000 {
             self.book.not_too_early(&reports, self.now);
         }
         self.neighbours(&reports);
