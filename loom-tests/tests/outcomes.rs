@@ -240,25 +240,25 @@ fn a_dropped_future_leaves_no_waker() {
 /// lock of ours, or this would be a deadlock.
 #[test]
 fn a_waker_may_ask_the_log() {
-    explore("a_waker_may_ask_the_log", None, || {
+    explore("a_waker_may_ask_the_log", Some(2), || {
         let (outcomes, log) = one_sender();
-        let asker = thread::spawn({
-            let (outcomes, log) = (outcomes.clone(), log.clone());
+        let told = thread::spawn({
+            let outcomes = outcomes.clone();
             move || {
-                let mut futures = [0, 1].map(|ordinal| log.future(log.receipt(0, ordinal)));
-                for future in &mut futures {
-                    // A waker each time: the second takes the place of the first.
-                    for _ in 0..2 {
-                        let waker = Waker::from(Arc::new(Nosy(outcomes.clone(), log.clone())));
-                        let _ = Pin::new(&mut *future).poll(&mut Context::from_waker(&waker));
-                    }
-                }
-                futures
+                outcomes.reports(&[report(0, 1, Some(7))]);
+                outcomes.end();
             }
         });
-        outcomes.reports(&[report(0, 1, Some(7))]);
-        outcomes.end();
-        drop(asker.join().expect("the asker"));
+        let mut futures = [0, 1].map(|ordinal| log.future(log.receipt(0, ordinal)));
+        for future in &mut futures {
+            // A waker each time: the second takes the place of the first.
+            for _ in 0..2 {
+                let waker = Waker::from(Arc::new(Nosy(outcomes.clone(), log.clone())));
+                let _ = Pin::new(&mut *future).poll(&mut Context::from_waker(&waker));
+            }
+        }
+        told.join().expect("the I/O thread");
+        drop(futures);
     });
 }
 

@@ -143,14 +143,16 @@ impl Core {
             self.batches.release(id, &mut self.io, &mut self.ledger);
             return;
         }
-        let in_doubt_before = batch.maybe_appended;
+        let (in_doubt_before, number) = (batch.maybe_appended, batch.partition);
         batch.maybe_appended |= answer.leaves_doubt() && !mutant!("an_error_means_not_appended");
         if batch.done {
             self.batches.release(id, &mut self.io, &mut self.ledger);
             return;
         }
         tracing::debug!(code = %answer.code, partition = partition.index, attempts = batch.attempts, "a batch was refused");
-        let number = batch.partition;
+        let oldest = self.is_oldest(number, id);
+        let batch = self.batches.get_mut(id);
+        let partition = &mut self.partitions[number as usize];
         match class {
             ErrorClass::RetriableRefresh => {
                 let (topic, index) = (partition.topic, partition.index);
@@ -163,10 +165,12 @@ impl Core {
                 self.retry_or_fail(id, answer, now);
             }
             ErrorClass::Retriable => self.retry_or_fail(id, answer, now),
-            ErrorClass::OutOfOrderSequence => {
-                // The broker has looked for it: it is not in this log.
-                batch.maybe_appended = false;
-                if self.is_oldest(number, id) {
+            // The broker has looked for it: it is not in this log. If an earlier attempt was never answered, that one may yet come
+            // to the log, on a connection that only our end has closed: then it may be sent again as it is, behind what the
+            // broker waits for, but under a new epoch it could be there twice.
+            ErrorClass::OutOfOrderSequence if !(in_doubt_before && oldest) => {
+                batch.maybe_appended = in_doubt_before;
+                if oldest {
                     // Nothing before it is under way, so what the broker waits for will never come.
                     self.mark_gap(id);
                 }
