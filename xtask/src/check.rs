@@ -5,8 +5,18 @@ use std::process::{Command, ExitStatus};
 use crate::report::{Report, Step};
 use crate::{fuzz, kafka, loom, memcheck, msrv, mutants, run, shuttle, sim, suites};
 
-const WORKSPACE_TESTS: [&str; 7] =
-    ["test", "--workspace", "--exclude", "forebay-loom-tests", "--exclude", "forebay-shuttle-tests", "--no-fail-fast"];
+/// With the features that are off by default: their suites would run no test.
+const WORKSPACE_TESTS: [&str; 9] = [
+    "test",
+    "--workspace",
+    "--exclude",
+    "forebay-loom-tests",
+    "--exclude",
+    "forebay-shuttle-tests",
+    "--features",
+    "forebay/pkcs12",
+    "--no-fail-fast",
+];
 
 /// Suites whose `#[ignore]`d tests are run by steps of their own.
 const RUN_ELSEWHERE: [&str; 1] = ["tests/real_kafka/main.rs"];

@@ -129,6 +129,10 @@ struct Output {
     limit: usize,
 }
 
+#[cfg_attr(
+    not(any(feature = "gzip", feature = "snappy", feature = "lz4", feature = "zstd")),
+    allow(dead_code, reason = "no codec is built in")
+)]
 impl Output {
     fn begin(&mut self, limit: usize) {
         if self.buffer.len() < limit {
