@@ -2,8 +2,11 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::path::PathBuf;
+use std::num::NonZero;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::report::Step;
@@ -14,9 +17,9 @@ const README: &str = "simulation/README.md";
 /// What CI runs.
 const SEEDS: &str = "10000";
 /// Seeds that a mutant has to survive to count as not found.
-const MUTANT_SEEDS: &str = "500";
-/// A mutant that only makes the client slow is not found.
-const LIMIT: Duration = Duration::from_secs(20 * 60);
+const MUTANT_SEEDS: &str = "40000";
+/// A mutant that hangs the client instead of breaking a promise is not found.
+const LIMIT: Duration = Duration::from_secs(15 * 60);
 
 /// `cargo xtask sim [OPTIONS of simulate]` or `cargo xtask sim --mutants [FILTER]`.
 pub(crate) fn command(options: &[&str]) -> Result<bool, String> {
@@ -31,22 +34,33 @@ pub(crate) fn command(options: &[&str]) -> Result<bool, String> {
     }
 }
 
-/// The seeds of CI.
+/// The seeds of CI, and that seeds find each of the mistakes.
 pub(crate) fn step() -> Step {
     Step::timed("simulation", |step| {
         let program = match build() {
             Ok(program) => program,
             Err(why) => return step.fail(why),
         };
-        let mut command = Command::new(program);
+        let mut command = Command::new(&program);
         command.args(["--seeds", SEEDS]);
         match run::heard(command) {
-            Err(why) => step.fail(why),
+            Err(why) => return step.fail(why),
             Ok((status, lines)) => {
                 let (passed, failed) = counts(&lines.join("\n")).unwrap_or((0, 0));
                 step.passed += passed;
                 if !status.success() || failed > 0 || passed == 0 {
                     step.fail(format!("{failed} seeds: {status}"));
+                }
+            }
+        }
+        match list().and_then(|list| find(&program, list)) {
+            Err(why) => step.fail(why),
+            Ok(all) => {
+                for one in all {
+                    match one.seed {
+                        Some(_) => step.passed += 1,
+                        None => step.fail(format!("mutant {} is not found", one.name)),
+                    }
                 }
             }
         }
@@ -81,9 +95,9 @@ fn counts(text: &str) -> Option<(usize, usize)> {
 struct Found {
     name: String,
     breaks: String,
-    seeds: usize,
-    of: usize,
-    /// The first promise that was broken.
+    /// The first seed that finds it.
+    seed: Option<u64>,
+    /// The promise that was broken.
     how: String,
 }
 
@@ -93,31 +107,49 @@ fn find_mutants(filter: Option<&str>) -> Result<bool, String> {
     if chosen.is_empty() {
         return Err(format!("{LIST} names no such mutant"));
     }
-    let mut all = Vec::new();
-    for (name, breaks) in chosen {
-        let start = Instant::now();
-        let mut command = Command::new(&program);
-        command.args(["--keep-going", "--seeds", MUTANT_SEEDS]).env("FOREBAY_MUTANT", &name);
-        let (_, text) = run::quietly(command, LIMIT)?;
-        let (passed, seeds) =
-            counts(&text).ok_or_else(|| format!("mutant {name}: it did not come to an end\n{text}"))?;
-        let how = how(&text);
-        eprintln!("{name:<42} {seeds:>5} seeds, {:.0} s: {how}", start.elapsed().as_secs_f64());
-        all.push(Found { name, breaks, seeds, of: passed + seeds, how });
-    }
+    let all = find(&program, chosen)?;
     if filter.is_none() {
         write_table(&all)?;
     }
-    let found = all.iter().filter(|one| one.seeds > 0).count();
+    let found = all.iter().filter(|one| one.seed.is_some()).count();
     println!("\n{found} of {} mutants found\n\n{found} passed, {} failed", all.len(), all.len() - found);
     Ok(found == all.len())
 }
 
-/// What the first seed that failed says: the line after the place.
-fn how(text: &str) -> String {
+/// Each mistake is made until a seed finds it, one mistake on each core.
+fn find(program: &Path, list: Vec<(String, String)>) -> Result<Vec<Found>, String> {
+    let (count, next) = (list.len(), AtomicUsize::new(0));
+    let work = || {
+        let mut mine = Vec::new();
+        while let Some((name, breaks)) = list.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let start = Instant::now();
+            let mut command = Command::new(program);
+            command.args(["--jobs", "1", "--seeds", MUTANT_SEEDS]).env("FOREBAY_MUTANT", name);
+            let (_, text) = run::quietly(command, LIMIT)?;
+            counts(&text).ok_or_else(|| format!("mutant {name}: it did not come to an end\n{text}"))?;
+            let (seed, how) = first(&text);
+            let by = seed.map_or_else(|| "NOT FOUND".to_owned(), |seed| format!("seed {seed}"));
+            eprintln!("{name:<42} {by:>10}, {:.1} s: {how}", start.elapsed().as_secs_f64());
+            mine.push(Found { name: name.clone(), breaks: breaks.clone(), seed, how });
+        }
+        Ok(mine)
+    };
+    let cores = thread::available_parallelism().map_or(1, NonZero::get);
+    let found: Result<Vec<Vec<Found>>, String> = thread::scope(|scope| {
+        let threads: Vec<_> = (0..cores.min(count)).map(|_| scope.spawn(work)).collect();
+        threads.into_iter().map(|thread| thread.join().map_err(|_| "a thread panicked".to_owned())?).collect()
+    });
+    let mut all: Vec<Found> = found?.into_iter().flatten().collect();
+    let place = |one: &Found| list.iter().position(|(name, _)| *name == one.name);
+    all.sort_by_key(place);
+    Ok(all)
+}
+
+/// The first seed that failed, and what it says: the line after the place.
+fn first(text: &str) -> (Option<u64>, String) {
     let mut lines = text.lines().skip_while(|line| !line.starts_with("seed "));
-    lines.next();
-    lines.next().unwrap_or("").trim().replace('|', "\\|").chars().take(100).collect()
+    let seed = lines.next().and_then(|line| line.strip_prefix("seed ")?.split_once(':')?.0.parse().ok());
+    (seed, lines.next().unwrap_or("").trim().replace('|', "\\|").chars().take(100).collect())
 }
 
 fn parse(text: &str) -> Result<Vec<(String, String)>, String> {
@@ -136,10 +168,10 @@ fn parse(text: &str) -> Result<Vec<(String, String)>, String> {
 }
 
 fn write_table(all: &[Found]) -> Result<(), String> {
-    let mut table = String::from("| mutant | what it breaks | found in | the first time by |\n|---|---|---|---|\n");
+    let mut table = String::from("| mutant | what it breaks | found by seed | which says |\n|---|---|---|---|\n");
     for one in all {
-        let _ =
-            writeln!(table, "| `{}` | {} | {} of {} seeds | {} |", one.name, one.breaks, one.seeds, one.of, one.how);
+        let seed = one.seed.map_or_else(|| "none".to_owned(), |seed| seed.to_string());
+        let _ = writeln!(table, "| `{}` | {} | {seed} | {} |", one.name, one.breaks, one.how);
     }
     let path = run::root().join(README);
     let text = fs::read_to_string(&path).map_err(|e| format!("{README}: {e}"))?;
@@ -158,6 +190,13 @@ mod tests {
     fn the_last_line_counts() {
         assert_eq!(counts("3 passed, 1 failed\n12 seeds: …\n10 passed, 2 failed\n"), Some((10, 2)));
         assert_eq!(counts("killed"), None);
+    }
+
+    #[test]
+    fn the_first_failure_has_a_seed_and_a_reason() {
+        let text = "2 runs\nseed 17: panicked at core.rs:3:\n  a | b\n  replay: …\nseed 18: other\n";
+        assert_eq!(first(text), (Some(17), "a \\| b".to_owned()));
+        assert_eq!(first("10 passed, 0 failed"), (None, String::new()));
     }
 
     #[test]
