@@ -4,6 +4,8 @@
 //! Every bench checks first that what it measures works, and has the cost of its loop alone beside it.
 #![forbid(unsafe_code)]
 
+pub mod pipe;
+
 use forebay_engine::{ClaimError, Engine, EngineConfig, IoSide, Lane, LaneId, Ring, Run};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

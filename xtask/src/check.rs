@@ -3,7 +3,7 @@
 use std::process::{Command, ExitStatus};
 
 use crate::report::{Report, Step};
-use crate::{fuzz, kafka, loom, memcheck, msrv, mutants, run, shuttle, sim, suites};
+use crate::{fuzz, instructions, kafka, loom, memcheck, msrv, mutants, run, shuttle, sim, suites};
 
 /// With the features that are off by default: their suites would run no test.
 const WORKSPACE_TESTS: [&str; 9] = [
@@ -34,6 +34,7 @@ const STEPS: &[(&str, Work)] = &[
     ("benches", benches),
     ("rivals", rivals),
     ("docs", docs),
+    ("instructions", || instructions::step(false)),
     ("memcheck", memcheck::step),
     ("shuttle", shuttle::step),
     ("simulation", sim::step),

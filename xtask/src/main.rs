@@ -6,6 +6,7 @@ mod check;
 mod fuzz;
 #[cfg(test)]
 mod guarantees;
+mod instructions;
 mod kafka;
 mod loom;
 mod memcheck;
@@ -33,6 +34,8 @@ cargo xtask COMMAND
   loom [FILTER]     the loom models whose name contains FILTER, each with its interleavings and time
   shuttle           the whole engine under randomised schedules; FOREBAY_SEED=n replays, FOREBAY_SCHEDULES=n says how many
   memcheck          the engine's tests under valgrind
+  instructions [--write]
+                    instructions for each record of the hot paths, against benches/instructions.txt
   sim [OPTIONS]     the whole client on a model cluster: 10,000 seeds, or --seed N [--trace], --seeds A..B,
                     --seconds S, --jobs N, --keep-going; sim --mutants [FILTER]: each mutant of
                     simulation/mutants.txt must be found, and the table in simulation/README.md is written
@@ -56,6 +59,8 @@ fn main() -> ExitCode {
         ["loom"] => Ok(single(loom::step(None))),
         ["loom", filter] => Ok(single(loom::step(Some(filter)))),
         ["shuttle"] => Ok(single(shuttle::step())),
+        ["instructions"] => Ok(single(instructions::step(false))),
+        ["instructions", "--write"] => Ok(single(instructions::step(true))),
         ["memcheck"] => Ok(single(memcheck::step())),
         ["sim", options @ ..] => sim::command(options),
         ["kafka"] => Ok(single(kafka::step(None))),
