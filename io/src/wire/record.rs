@@ -89,7 +89,7 @@ impl Shape {
 ///
 /// # Panics
 /// If `out` is not `shape.total_len` bytes long, or `shape` was measured from other arguments.
-#[inline]
+#[inline(always)] // where it is not, the shape comes through memory
 pub fn encode(
     shape: &Shape,
     ts_delta: i64,
