@@ -63,12 +63,10 @@ fn compare(step: &mut Step, write: bool) -> Result<(), String> {
         println!("{:<32} {:>9.1} {:>9.1} {change:>+7.1} %", figure.name, before.count, figure.count);
         if change > tolerance {
             step.fail(format!("{} costs {change:.1} % more instructions than committed", figure.name));
-        } else if change < -tolerance {
-            step.fail(format!(
-                "{} costs {:.1} % less than committed: keep that with cargo xtask instructions --write",
-                figure.name, -change
-            ));
         } else {
+            if change < -tolerance {
+                println!("{} costs less than committed: keep that with cargo xtask instructions --write", figure.name);
+            }
             step.passed += 1;
         }
     }
@@ -127,7 +125,7 @@ fn compiler() -> Result<String, String> {
 fn print(compiler: &str, figures: &[Figure]) -> String {
     let mut text = format!(
         "# Instructions for each record (core/turn/idle: for each turn), on x86-64 under callgrind.\n# Written by \
-         `cargo xtask instructions --write`; CI fails where a figure moves by more than {TOLERANCE} %.\ncompiler {compiler}\n"
+         `cargo xtask instructions --write`; CI fails where a figure grows by more than {TOLERANCE} %.\ncompiler {compiler}\n"
     );
     for figure in figures {
         let _ = writeln!(text, "{} {:.1}", figure.name, figure.count);

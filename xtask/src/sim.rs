@@ -53,7 +53,7 @@ pub(crate) fn step() -> Step {
                 }
             }
         }
-        match list().and_then(|list| find(&program, list)) {
+        match list().and_then(|list| find(&program, &list)) {
             Err(why) => step.fail(why),
             Ok(all) => {
                 for one in all {
@@ -107,7 +107,7 @@ fn find_mutants(filter: Option<&str>) -> Result<bool, String> {
     if chosen.is_empty() {
         return Err(format!("{LIST} names no such mutant"));
     }
-    let all = find(&program, chosen)?;
+    let all = find(&program, &chosen)?;
     if filter.is_none() {
         write_table(&all)?;
     }
@@ -117,7 +117,7 @@ fn find_mutants(filter: Option<&str>) -> Result<bool, String> {
 }
 
 /// Each mistake is made until a seed finds it, one mistake on each core.
-fn find(program: &Path, list: Vec<(String, String)>) -> Result<Vec<Found>, String> {
+fn find(program: &Path, list: &[(String, String)]) -> Result<Vec<Found>, String> {
     let (count, next) = (list.len(), AtomicUsize::new(0));
     let work = || {
         let mut mine = Vec::new();
