@@ -21,6 +21,7 @@ fn main() -> io::Result<()> {
     metadata()?;
     api_versions()?;
     init_producer_id()?;
+    sasl()?;
     frames()?;
     records()?;
     batches()?;
@@ -149,6 +150,31 @@ fn init_producer_id() -> io::Result<()> {
     }
     let refused = InitProducerIdResponse::default().with_error_code(31);
     seed("init_producer_id_response", "refused_v4", response(&refused, 4, 0, 2))
+}
+
+/// Answers are `how, length, bytes`; how 0: the bytes alone; 1: in their frame, behind our nonce; 2: in their frame.
+fn sasl() -> io::Result<()> {
+    let first = b"3rfcNHYJY1ZVvWVs7j,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096";
+    let said = |how: u8, bytes: &[u8]| [&[how, bytes.len() as u8][..], bytes].concat();
+    let greeted = [2, 0, 2, 0];
+    let script = |name: &str, mechanism: u8, answers: &[Vec<u8>]| {
+        seed("sasl_exchange", name, [&[mechanism][..], &greeted, &answers.concat()].concat())
+    };
+    script("plain", 0, &[said(2, b""), said(2, b"")])?;
+    script("plain_refused", 0, &[said(0, &[0, 0, 58, 0, 0])])?;
+    script("scram", 1, &[said(1, first), said(2, b"v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=")])?;
+    script("scram_512", 2, &[said(1, first), said(2, b"e=invalid-proof")])?;
+    script("scram_iterations", 1, &[said(1, b"x,s=AAAA,i=4000000000")])?;
+    script("scram_other_nonce", 1, &[said(2, first)])?;
+    script("bearer", 3, &[said(2, b"")])?;
+    script("bearer_refused", 3, &[said(2, b"{\"status\":\"invalid_token\"}"), said(2, b"")])?;
+    script("silence", 1, &[vec![255, 200, 255, 200], said(2, b"")])?;
+    seed("sasl_response", "handshake_v1", [4, 0, 0, 0, 0, 0, 1, 0, 5, b'P', b'L', b'A', b'I', b'N'])?;
+    seed("sasl_response", "handshake_hostile", [4, 0, 33, 0x7f, 0xff, 0xff, 0xff])?;
+    seed("sasl_response", "authenticate_v0", [3, 0, 0, 0xff, 0xff, 0, 0, 0, 1, b'x'])?;
+    seed("sasl_response", "authenticate_v1", [5, 0, 58, 0, 2, b'n', b'o', 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 3, 232])?;
+    seed("sasl_response", "authenticate_v2", [7, 0, 0, 0, 0, 2, b'x', 0, 0, 0, 0, 0, 0, 3, 232, 0])?;
+    seed("sasl_response", "authenticate_hostile", [7, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0x0f])
 }
 
 fn frames() -> io::Result<()> {

@@ -4,6 +4,7 @@
 //! hand and a small mutation stays a small change. `examples/seeds.rs` writes the committed corpora.
 #![forbid(unsafe_code)]
 
+pub mod authentication;
 pub mod batches;
 mod budget;
 pub mod engine;
@@ -18,7 +19,7 @@ pub mod settings;
 pub type Door = fn(&[u8]);
 
 /// Every door, by the name of its target.
-pub const DOORS: [(&str, Door); 10] = [
+pub const DOORS: [(&str, Door); 12] = [
     ("api_versions_response", responses::api_versions),
     ("config_properties", settings::properties),
     ("connections", machine::play),
@@ -29,4 +30,6 @@ pub const DOORS: [(&str, Door); 10] = [
     ("produce_response", responses::produce),
     ("record_batch", batches::round_trip),
     ("record_walk", records::walk),
+    ("sasl_exchange", authentication::exchange),
+    ("sasl_response", authentication::responses),
 ];
