@@ -19,7 +19,7 @@ fn produce_sends_lines_with_keys_and_headers_that_the_console_consumer_shows() {
         "lines",
         "--bootstrap-server",
         &server,
-        "--key-delimiter",
+        "--key-separator",
         ":",
         "--header",
         "source=test",

@@ -6,6 +6,7 @@ use forebay_mock_broker::{FaultSpec, MockBroker, Mode, Numbering, SequenceVerifi
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use std::io::{BufRead as _, Write as _, stdin, stdout};
+use std::sync::Arc;
 
 const LONG_HELP: &str = "\
 Writes `listening HOST:PORT` (of every node, with commas) to standard output when it accepts connections, runs until SIGINT or SIGTERM,
@@ -100,6 +101,12 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     }
     builder = args.fault.iter().fold(builder, |builder, fault| builder.fault(*fault));
     // Before the address is told: whoever has read it may send a signal at once.
+    if args.embedded {
+        // A ctrl-C in a terminal goes to parent and child: the parent still has records on their way.
+        for signal in [SIGINT, SIGTERM] {
+            signal_hook::flag::register(signal, Arc::default()).map_err(Failure::run)?;
+        }
+    }
     let signals = (!args.embedded).then(|| Signals::new([SIGINT, SIGTERM])).transpose().map_err(Failure::run)?;
     let broker = builder.start().map_err(Failure::run)?;
     say(format_args!("listening {}", broker.bootstrap()))?;

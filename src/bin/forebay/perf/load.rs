@@ -1,5 +1,7 @@
 //! One sending thread: values made beforehand, sent round robin over the partitions, at a rate or as fast as it goes.
 
+use crate::interrupt::Interrupt;
+
 use super::tracker::{Tracker, nanosecond_histogram, nanoseconds};
 use forebay::{Record, Sender, Topic};
 use forebay_mock_broker::payload::Stamper;
@@ -30,8 +32,18 @@ pub(super) struct Sent {
 /// A thread that is ahead of its pace by less than this goes on: sleeping for less would cost more than it keeps apart.
 const LEAST_SLEEP: Duration = Duration::from_micros(200);
 
-/// Sends `records` records. The first send that fails ends it, and what was left counts as failed with that error.
-pub(super) fn send(plan: &Plan, index: u32, records: u64, mut sender: Sender, tracker: &Tracker) -> Sent {
+/// A thread that waits longer looks now and then whether it is to go on at all.
+const LONGEST_SLEEP: Duration = Duration::from_millis(100);
+
+/// Sends `records` records. The first send that fails ends it, and so does a signal; what was left counts as failed with that reason.
+pub(super) fn send(
+    plan: &Plan,
+    index: u32,
+    records: u64,
+    mut sender: Sender,
+    tracker: &Tracker,
+    interrupt: &Interrupt,
+) -> Sent {
     let mut stamper = Stamper::new(index, plan.record_size, plan.partitions as usize);
     let mut send_time = nanosecond_histogram();
     let first_lane = index as usize * plan.partitions as usize;
@@ -40,9 +52,14 @@ pub(super) fn send(plan: &Plan, index: u32, records: u64, mut sender: Sender, tr
     let start = Instant::now();
     for record in 0..records {
         if let Some(pace) = plan.pace {
-            keep_pace(start, pace, record);
+            keep_pace(start, pace, record, interrupt);
         }
         until_sample -= 1;
+        // Only here a signal is looked for: nothing is done for each record that is not the producer's work.
+        if until_sample == 0 && interrupt.signal().is_some() {
+            tracker.fail(records - record, &"interrupted");
+            return Sent { records: record, send_time };
+        }
         let sampled = (until_sample == 0).then(|| {
             until_sample = next_sample(plan.sample_every);
             let now = Instant::now();
@@ -71,11 +88,17 @@ fn next_sample(every: u32) -> u32 {
     if every <= 1 { 1 } else { fastrand::u32(1..every * 2) }
 }
 
-fn keep_pace(start: Instant, pace: Duration, record: u64) {
+fn keep_pace(start: Instant, pace: Duration, record: u64, interrupt: &Interrupt) {
     let due = Duration::from_nanos(nanoseconds(pace).saturating_mul(record));
-    let ahead = due.saturating_sub(start.elapsed());
-    if ahead >= LEAST_SLEEP || (!ahead.is_zero() && pace >= LEAST_SLEEP) {
-        thread::sleep(ahead);
+    loop {
+        let ahead = due.saturating_sub(start.elapsed());
+        if ahead < LEAST_SLEEP && (ahead.is_zero() || pace < LEAST_SLEEP) {
+            return;
+        }
+        thread::sleep(ahead.min(LONGEST_SLEEP));
+        if ahead <= LONGEST_SLEEP || interrupt.signal().is_some() {
+            return;
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! `forebay perf`: send generated records, wait for their outcomes, say what it took.
 
+mod args;
 mod broker;
 mod load;
 mod progress;
@@ -7,13 +8,14 @@ mod summary;
 mod tracker;
 mod usage;
 
-use crate::Failure;
-use crate::options::{self, ProducerOptions};
+pub(crate) use args::Args;
+
+use crate::interrupt::Interrupt;
+use crate::{Failure, options};
+use args::Format;
 use broker::Broker;
-use clap::ValueEnum;
 use forebay::config::Config;
 use forebay::{DeliveryReport, Producer, Sender, Topic};
-use forebay_mock_broker::FaultSpec;
 use load::{Plan, Sent};
 use progress::Progress;
 use std::sync::{Arc, Barrier};
@@ -22,85 +24,9 @@ use std::time::{Duration, Instant};
 use summary::Summary;
 use tracker::Tracker;
 
-/// Senders beyond this are a slip of the keyboard.
-const MOST_SENDERS: u32 = 1_024;
-
 /// At saturation about so many records of a run are measured, but at least one in [`RAREST_SAMPLE`].
 const SAMPLES: u64 = 10_000;
 const RAREST_SAMPLE: u64 = 1_024;
-
-const LONG_HELP: &str = "\
-Records are spread round robin over the partitions by each sender. Their values are made beforehand and carry the sender and a sequence.
-
-What is measured: client CPU is user and system time of this whole process from the first send to the last acknowledgement; the embedded
-broker is another process. At saturation (--throughput -1) about 10,000 records are timed, and at least one in 1,024, at random; with a
-rate every record is. The send-to-ack time begins before the call of send, so it includes any wait for memory. The summary ends with what
-making values and measuring cost per record, timed on the spot before the run: at saturation a few nanoseconds.
-
-With a rate, a sender that is ahead of it by less than 0.2 ms does not pause: records may go out in bursts of that length.
-
-The JSON object on standard output has the fields records_sent, records_acked, records_failed, seconds, records_per_sec, mb_per_sec,
-cpu_seconds, cpu_ns_per_record, max_rss_bytes, and send_ns and ack_us with p50, p99, p999 and max.
-
-Exit status:
-  0  every record was acknowledged and, with the embedded broker, arrived as it was sent
-  1  a record was not acknowledged or did not arrive as it was sent, or no broker could be reached
-  2  the command line or the configuration is wrong; nothing was sent";
-
-#[derive(clap::Args)]
-#[command(after_long_help = LONG_HELP)]
-pub(crate) struct Args {
-    #[command(flatten)]
-    producer: ProducerOptions,
-
-    /// The topic to send to.
-    #[arg(long, default_value = "forebay-perf")]
-    topic: String,
-
-    /// How many records to send, by all senders together.
-    #[arg(long, value_name = "N", default_value_t = 5_000_000, value_parser = clap::value_parser!(u64).range(1..))]
-    num_records: u64,
-
-    /// Size of each record's value in bytes.
-    #[arg(long, value_name = "BYTES", default_value_t = 100, value_parser = clap::value_parser!(u32).range(..=64 << 20))]
-    record_size: u32,
-
-    /// Records per second, by all senders together; -1 is as fast as it goes.
-    #[arg(long, value_name = "R", default_value_t = -1.0, allow_negative_numbers = true, value_parser = throughput)]
-    throughput: f64,
-
-    /// Sending threads, each with its own sender.
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=i64::from(MOST_SENDERS)))]
-    senders: u32,
-
-    /// Send to the first so many partitions. Default: all of the topic's; the embedded broker's topics have 1 unless this says more.
-    #[arg(long, value_name = "P", value_parser = clap::value_parser!(u32).range(1..=100_000))]
-    partitions: Option<u32>,
-
-    /// Make the embedded broker misbehave; may be given many times. `forebay mock-broker --help` lists the forms.
-    #[arg(long, value_name = "FAULT")]
-    fault: Vec<FaultSpec>,
-
-    /// How to write the summary to standard output.
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    format: Format,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Format {
-    /// For people.
-    Text,
-    /// For programs: one object.
-    Json,
-}
-
-fn throughput(text: &str) -> Result<f64, String> {
-    match text.parse::<f64>() {
-        _ if text == "-1" => Ok(-1.0),
-        Ok(rate) if rate.is_finite() && rate > 0.0 => Ok(rate),
-        _ => Err("write a number above 0, or -1 for as fast as it goes".to_owned()),
-    }
-}
 
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let mut builder = args.producer.builder();
@@ -117,10 +43,15 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         builder = builder.bootstrap_servers(started.address());
         broker = Some(started);
     }
-    let (summary, sent, first_error) = measure(args, options::build(builder)?)?;
+    let interrupt = Interrupt::default();
+    let (summary, sent, first_error) = measure(args, options::build(builder)?, &interrupt)?;
     match args.format {
         Format::Text => println!("{summary}"),
         Format::Json => println!("{}", summary.json()),
+    }
+    if let Some(signal) = interrupt.signal() {
+        let (acked, all) = (summary::grouped(summary.acked), summary::grouped(args.num_records));
+        return Err(Failure::Signal(signal, format!("{acked} of {all} records were sent and acknowledged")));
     }
     if summary.acked < args.num_records {
         let why = first_error.unwrap_or_else(|| "no outcome was reported in time".to_owned());
@@ -143,7 +74,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
 type Measured = (Summary, Vec<Vec<u64>>, Option<String>);
 
 /// The run itself: the figures, what each sender sent to each partition, and the first error.
-fn measure(args: &Args, config: Config) -> Result<Measured, Failure> {
+fn measure(args: &Args, config: Config, interrupt: &Interrupt) -> Result<Measured, Failure> {
     let patience = config.delivery_timeout() + config.request_timeout();
     let max_block = config.max_block();
     let slot: Arc<std::sync::OnceLock<Outcomes>> = Arc::default();
@@ -155,9 +86,9 @@ fn measure(args: &Args, config: Config) -> Result<Measured, Failure> {
             }
         })
         .build()
-        .map_err(Failure::run)?;
+        .map_err(Failure::build)?;
     let topic = producer.topic(&args.topic).map_err(Failure::usage)?;
-    let available = producer.partitions_for(topic, max_block).map_err(Failure::run)?;
+    let available = producer.partitions_for(topic, max_block).map_err(Failure::cluster)?;
     let plan = plan(args, topic, available)?;
     let senders = (0..args.senders).map(|_| producer.sender()).collect::<Result<Vec<_>, _>>().map_err(Failure::run)?;
     let tracker = Arc::new(Tracker::new(args.num_records, (args.senders * plan.partitions) as usize));
@@ -166,7 +97,8 @@ fn measure(args: &Args, config: Config) -> Result<Measured, Failure> {
     let _ = slot.set(outcomes);
     let overhead_ns = load::overhead(&plan);
 
-    let (sent, start) = send_all(args, plan, senders, &tracker, patience);
+    interrupt.watch()?;
+    let (sent, start) = send_all(args, plan, senders, &tracker, patience, interrupt);
     let end =
         tracker.wait(Duration::ZERO).unwrap_or_else(|| tracker::End { at: Instant::now(), cpu: usage::cpu_time() });
     let closed = producer.close(max_block);
@@ -230,6 +162,7 @@ fn send_all(
     senders: Vec<Sender>,
     tracker: &Arc<Tracker>,
     patience: Duration,
+    interrupt: &Interrupt,
 ) -> (Vec<Sent>, tracker::End) {
     let together = Barrier::new(senders.len() + 1);
     let count = u64::from(args.senders);
@@ -243,7 +176,7 @@ fn send_all(
                 let together = &together;
                 scope.spawn(move || {
                     together.wait();
-                    load::send(&plan, index as u32, records, sender, tracker)
+                    load::send(&plan, index as u32, records, sender, tracker, interrupt)
                 })
             })
             .collect();
@@ -277,7 +210,7 @@ fn per_partition(records: u64, sender: u32, partitions: u32) -> Vec<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::{per_partition, throughput};
+    use super::per_partition;
 
     #[test]
     fn records_per_partition_are_those_of_the_round_robin() {
@@ -289,15 +222,6 @@ mod tests {
                 partition = (partition + 1) % partitions;
             }
             assert_eq!(per_partition(records, sender, partitions), counted, "{records} {sender} {partitions}");
-        }
-    }
-
-    #[test]
-    fn a_rate_is_positive_or_minus_one() {
-        assert_eq!(throughput("-1"), Ok(-1.0));
-        assert_eq!(throughput("0.5"), Ok(0.5));
-        for text in ["0", "-2", "inf", "NaN", "fast"] {
-            assert!(throughput(text).is_err(), "{text}");
         }
     }
 }
