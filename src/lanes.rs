@@ -343,9 +343,17 @@ fn wait_for_memory(
 ) -> Result<Grant, SendErrorKind> {
     let ClaimError::Full { segments } = refused else { return Err(refused.into()) };
     if waits.never {
+        inner.count_exhausted();
         return Err(SendErrorKind::Full);
     }
     end.begin_wait(segments)?;
+    let begun = Instant::now();
+    let end = wait_in_line(inner, end, waits);
+    inner.count_memory_wait(begun, &end);
+    end
+}
+
+fn wait_in_line(inner: &Inner, end: &mut ProducerEnd, waits: &Waits) -> Result<Grant, SendErrorKind> {
     let spin = crossbeam_utils::Backoff::new();
     loop {
         if let Some(grant) = end.poll_wait()? {

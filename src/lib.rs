@@ -24,6 +24,7 @@
 //! | [`Sender`] | one per thread: `send`, `try_send`, `send_deadline`, `reserve` |
 //! | [`Record`], [`Receipt`], [`Delivery`] | what goes in, what you get for it, where it went |
 //! | [`config`] | every setting, under Kafka's name |
+//! | [`metrics`] | what a producer measures of itself |
 //! | [`SendErrorKind`], [`DeliveryError`], [`FlushError`] | what can go wrong, sorted by what you can do next |
 #![forbid(unsafe_code)]
 
@@ -32,6 +33,7 @@ pub mod config;
 mod error;
 mod hub;
 mod lanes;
+pub mod metrics;
 #[cfg(loom)]
 #[doc(hidden)]
 pub mod model;
@@ -54,6 +56,7 @@ pub use forebay_io::driver::OAuthToken;
 pub use forebay_io::topics::TopicNameError;
 pub use forebay_io::wire::ErrorCode;
 pub use hub::DeliveryReport;
+pub use metrics::Metrics;
 pub use partitioner::Partitioner;
 pub use producer::{Producer, ProducerBuilder};
 pub use receipt::{Delivery, Receipt};

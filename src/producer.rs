@@ -16,6 +16,8 @@ use forebay_io::driver::{
     self, Bell, CredentialSource, DriverHandle, OAuthToken, Parts, Security, Sink, SocketOptions, TlsConnector,
     TokenSource,
 };
+use forebay_io::metrics::{Meters, Windows};
+use forebay_io::time::Time;
 use forebay_io::topics::{TopicEntry, TopicNameError, TopicTable};
 use forebay_io::wire::record::Shape;
 use forebay_io::wire::{ErrorClass, ErrorCode};
@@ -37,7 +39,7 @@ const ASK_AGAIN: Duration = Duration::from_millis(100);
 /// learn of it.
 #[derive(Clone)]
 pub struct Producer {
-    inner: Arc<Inner>,
+    pub(crate) inner: Arc<Inner>,
 }
 
 /// What the handles of one producer share.
@@ -182,7 +184,9 @@ impl Producer {
         let sink = HubSink { hub: hub.clone(), topics: topics.clone(), callback, failure: failure.clone() };
         let sockets = SocketOptions { send_buffer: config.send_buffer(), receive_buffer: config.receive_buffer() };
         let security = security(&config, tokens)?;
-        let parts = Parts { config: core_config(&config), sockets, security, poll, bell, io, topics: topics.clone() };
+        let meters = Arc::new(Meters::new(Windows::default()));
+        let parts =
+            Parts { config: core_config(&config), sockets, security, poll, bell, io, topics: topics.clone(), meters };
         let driver = driver::spawn(parts, sink)?;
         Ok(Producer {
             inner: Arc::new(Inner {
@@ -344,6 +348,15 @@ impl Inner {
         self.driver.is_io_thread()
     }
 
+    pub(crate) fn meters(&self) -> &Meters {
+        self.driver.meters()
+    }
+
+    /// The moment, as the meters count time.
+    pub(crate) fn now(&self) -> Time {
+        self.driver.now()
+    }
+
     pub(crate) fn is_closed(&self) -> bool {
         self.closed.load(Ordering::Relaxed) || self.driver.has_ended()
     }
@@ -380,7 +393,9 @@ impl Inner {
                     _ => SendErrorKind::UnknownTopic { topic, code, waited: waits.begun.elapsed() },
                 });
             }
+            let waiting = Instant::now();
             self.topics.wait_for_change(seen, left.unwrap_or(ASK_AGAIN).min(ASK_AGAIN));
+            self.count_metadata_wait(waiting);
         }
     }
 
@@ -393,7 +408,10 @@ impl Inner {
             self.hub.abandon_flush(token);
             return Err(FlushError::Closed);
         }
-        match self.hub.wait_flush(token, Instant::now().checked_add(timeout)) {
+        let begun = Instant::now();
+        let end = self.hub.wait_flush(token, begun.checked_add(timeout));
+        self.count_flush(begun);
+        match end {
             FlushEnd::Done => Ok(()),
             FlushEnd::TimedOut => Err(FlushError::TimedOut),
             FlushEnd::Closed => Err(FlushError::Closed),

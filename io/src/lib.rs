@@ -8,6 +8,7 @@ extern crate self as forebay_io;
 pub mod compress;
 pub mod core;
 pub mod driver;
+pub mod metrics;
 pub mod time;
 pub mod topics;
 pub mod wire;

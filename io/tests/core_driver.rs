@@ -73,8 +73,11 @@ fn rig(bootstrap: &str, panics: bool, config: CoreConfig) -> Rig {
     let outcomes = Arc::<Mutex<Outcomes>>::default();
     let sink = Collect { outcomes: outcomes.clone(), flushed: flush_sender, ended: end_sender, panics };
     let (sockets, security) = (SocketOptions::default(), Security::default());
-    let driver =
-        spawn(Parts { config, sockets, security, poll, bell, io, topics: topics.clone() }, sink).expect("a thread");
+    let driver = spawn(
+        Parts { config, sockets, security, poll, bell, io, topics: topics.clone(), meters: Arc::default() },
+        sink,
+    )
+    .expect("a thread");
     Rig { engine, topics, topic, driver, outcomes, flushed, ended }
 }
 

@@ -32,7 +32,7 @@ impl Core {
             let version = self.requests.get(id).version;
             let mut batches = std::mem::take(&mut self.scratch.batches);
             batches.extend_from_slice(&self.requests.get(id).batches);
-            self.answered(conn);
+            self.answered(conn, now);
             self.hear(conn, version, &response, now);
             for answer in produced.drain(..) {
                 self.apply(batches[answer.number], &answer, now);
@@ -106,6 +106,7 @@ impl Core {
             && expected
             && let Some(broker) = self.connection(conn).map(|c| c.broker)
         {
+            self.meter_throttle(conn, ms, now);
             let until = now + std::time::Duration::from_millis(ms);
             let broker = self.brokers.get_mut(broker);
             broker.throttled_until = broker.throttled_until.max(until);

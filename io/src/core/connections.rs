@@ -59,6 +59,8 @@ pub(crate) struct Connection {
     pub(crate) last_used: Time,
     /// Closed by us although nothing was wrong with it.
     at_peace: bool,
+    /// It was opened at all.
+    was_open: bool,
 }
 
 impl Connection {
@@ -122,6 +124,7 @@ impl Core {
         tracing::debug!(node = broker.node, host = %broker.host, port = broker.port, "connecting");
         broker.attempt = broker.attempt.wrapping_add(1);
         broker.conn = Some(id);
+        self.meter_connect(index);
         self.connections[slot] = Some(Connection {
             id,
             broker: index,
@@ -139,6 +142,7 @@ impl Core {
             next_correlation: 0,
             last_used: now,
             at_peace: false,
+            was_open: false,
         });
         None
     }
@@ -167,7 +171,10 @@ impl Core {
         let Some(connection) = self.connection_mut(conn) else { return };
         if connection.phase == Phase::Connecting {
             connection.phase = Phase::Greeting;
+            connection.was_open = true;
             connection.last_used = now;
+            let broker = connection.broker;
+            self.meter_connected(broker, now);
             self.greet(conn, None, now);
         }
     }
@@ -192,6 +199,9 @@ impl Core {
         let Some(connection) = self.connection_mut(conn) else { return };
         connection.phase = Phase::Ready;
         let broker = connection.broker;
+        if self.cfg.sasl {
+            self.meter_authentication(true);
+        }
         self.brokers.get_mut(broker).worked();
         self.trusted(broker);
         tracing::debug!(node = self.brokers.get(broker).node, "connected");
@@ -204,6 +214,7 @@ impl Core {
         }
         self.stirred = true;
         let Some(connection) = self.connections[conn.index()].take() else { return };
+        self.meter_closed(connection.broker, connection.was_open, !connection.at_peace, now);
         let broker = self.brokers.get_mut(connection.broker);
         broker.conn = None;
         if !connection.at_peace {
@@ -221,6 +232,7 @@ impl Core {
         self.metadata.lost(conn);
         self.idempotence.lost(conn);
         for id in connection.waiting.iter().chain(&connection.queue) {
+            self.meter_request_over(Some(connection.broker));
             self.lose_request(*id, now);
         }
     }
@@ -252,7 +264,9 @@ impl Core {
         self.stirred = true;
         let Some(connection) = self.connection_mut(conn) else { return };
         connection.last_used = now;
+        let (broker, len) = (connection.broker, bytes.len());
         let Some(mut reader) = connection.reader.take() else { return };
+        self.meter_bytes(broker, false, len, now);
         while self.connection(conn).is_some_and(|c| !matches!(c.phase, Phase::Connecting | Phase::Closing)) {
             let result = match reader.next(&mut bytes) {
                 Ok(Some(frame)) => self.response(conn, frame, now),
@@ -276,13 +290,16 @@ impl Core {
 
     /// Puts a finished request at the end of a connection's queue.
     pub(super) fn queue(&mut self, conn: ConnId, id: RequestId, now: Time) {
-        let request = self.requests.get(id);
+        let request = self.requests.get_mut(id);
+        request.created = now;
         let (len, produce) = (request.len, request.kind == Kind::Produce);
         let Some(connection) = self.connection_mut(conn) else { return };
         connection.queue.push_back(id);
         connection.unsent += len;
         connection.produce_requests += usize::from(produce);
         connection.last_used = now;
+        let broker = connection.broker;
+        self.meter_request(broker, id, now);
     }
 
     /// Closes what is late: a setup, an answer, or the next use.

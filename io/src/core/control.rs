@@ -65,7 +65,7 @@ impl Core {
         match kind {
             Kind::ApiVersions => {
                 let answer = parse_api_versions(version, frame.body).map_err(text)?;
-                self.answered(conn);
+                self.answered(conn, now);
                 if answer.error == ErrorCode::UNSUPPORTED_VERSION && version > 0 {
                     let theirs = answer.range(ApiKey::ApiVersions);
                     let lower = negotiate(ApiKey::ApiVersions, theirs).unwrap_or(0);
@@ -78,24 +78,24 @@ impl Core {
             }
             Kind::Metadata => {
                 let answer = parse_metadata(version, frame.body).map_err(text)?;
-                self.answered(conn);
+                self.answered(conn, now);
                 self.throttle(conn, answer.throttle_ms, version >= 6, now); // KIP-219
                 self.learn(&answer, now);
             }
             Kind::InitProducerId => {
                 let answer = parse_init_producer_id(version, frame.body).map_err(text)?;
-                self.answered(conn);
+                self.answered(conn, now);
                 self.throttle(conn, answer.throttle_ms, version >= 1, now); // KIP-219
                 self.identified(answer, now);
             }
             Kind::SaslHandshake => {
                 let answer = parse_sasl_handshake(version, frame.body).map_err(text)?;
-                self.answered(conn);
+                self.answered(conn, now);
                 return self.sasl_handshake(conn, &answer, now);
             }
             Kind::SaslAuthenticate => {
                 let answer = parse_sasl_authenticate(version, frame.body).map_err(text)?;
-                self.answered(conn);
+                self.answered(conn, now);
                 return self.sasl_authenticate(conn, &answer, now);
             }
             Kind::Produce => {}
@@ -104,10 +104,11 @@ impl Core {
     }
 
     /// The oldest request of a connection has its answer.
-    pub(super) fn answered(&mut self, conn: ConnId) {
+    pub(super) fn answered(&mut self, conn: ConnId, now: Time) {
         if let Some(connection) = self.connection_mut(conn)
             && let Some(id) = connection.waiting.pop_front()
         {
+            self.meter_response(conn, id, now);
             if self.requests.get(id).kind == Kind::Produce
                 && let Some(connection) = self.connection_mut(conn)
             {

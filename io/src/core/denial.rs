@@ -22,6 +22,7 @@ impl Core {
         tracing::error!(node = broker.node, host = %broker.host, port = broker.port, why, "no authentication");
         let why = Arc::<str>::from(why);
         broker.denied = Some(why.clone());
+        self.meter_authentication(false);
         if self.any_ready_connection().is_none() {
             self.topics.deny(Some(why.clone()));
             self.denied = Some(why);

@@ -234,6 +234,7 @@ impl Core {
                 metadata.topics.resize_with(id.index() + 1, || None);
             }
             metadata.by_name.insert(entry.name().clone(), id);
+            self.metrics.add_topic(id, entry.name());
             metadata.topics[id.index()] = Some(Topic {
                 entry,
                 kafka_id: [0; 16],
@@ -309,6 +310,7 @@ impl Core {
             self.rebootstrap();
         } else if !missing {
             self.metadata.trying_since = None;
+            self.metrics.learned(now);
             self.brokers.forget_nodes();
             for broker in &answer.brokers {
                 if let Some(moved) = self.brokers.name(broker.node_id, &broker.host, broker.port) {

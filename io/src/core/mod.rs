@@ -39,6 +39,7 @@ mod identity;
 mod lane;
 mod ledger;
 mod metadata;
+mod metrics;
 mod pack;
 mod partition;
 mod ports;
@@ -67,10 +68,12 @@ use self::connections::Connection;
 use self::identity::Idempotence;
 use self::ledger::Ledger;
 use self::metadata::Metadata;
+use self::metrics::Metrics;
 use self::partition::Partition;
 use self::produced::Produced;
 use self::requests::Requests;
 use crate::compress::Compressor;
+use crate::metrics::Meters;
 use crate::time::Time;
 use crate::topics::TopicTable;
 
@@ -126,6 +129,7 @@ pub struct Core {
     next_sweep: Time,
     /// Debug builds: segments that may be audited; see `audit`.
     audit_credit: usize,
+    metrics: Metrics,
     scratch: Scratch,
 }
 
@@ -175,6 +179,7 @@ impl Core {
             next_deadline: Time::MAX,
             next_sweep: Time::MAX,
             audit_credit: 0,
+            metrics: Metrics::new(Arc::new(Meters::default())),
             scratch: Scratch::default(),
         }
     }

@@ -22,6 +22,8 @@ pub(crate) struct Outgoing {
     pub(crate) kind: Kind,
     pub(crate) version: i16,
     pub(crate) correlation: i32,
+    /// When it was put in its connection's queue.
+    pub(crate) created: Time,
     pub(crate) deadline: Time,
     /// Everything but the records.
     pub(crate) framing: Vec<u8>,
@@ -56,6 +58,7 @@ impl Requests {
                 kind,
                 version: 0,
                 correlation: 0,
+                created: Time::ZERO,
                 deadline: Time::MAX,
                 framing: Vec::new(),
                 cuts: Vec::new(),

@@ -14,6 +14,7 @@ impl Core {
     /// Puts a batch, which is in no request, back in its place. It goes again after the backoff, or at once if the
     /// partition's leader is not the one that failed.
     pub(super) fn requeue(&mut self, id: BatchId, now: Time) {
+        self.meter_retry(id, now);
         let batch = self.batches.get(id);
         let (first, largest) = (self.cfg.retry_backoff, self.cfg.retry_backoff_max);
         let pause = delay(first, largest, batch.attempts, &mut self.rng);

@@ -122,6 +122,7 @@ impl Core {
 
     /// The parts are queued: they go at once.
     pub(super) fn end_split(&mut self, rest: &Rest, now: Time) {
+        self.metrics.split(now);
         self.next_deadline = self.next_deadline.min(rest.deadline);
         self.partitions[rest.number as usize].retry_at = now;
         self.enlist(rest.number);

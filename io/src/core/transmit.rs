@@ -54,7 +54,9 @@ impl Core {
         // What was stuck in front of a full socket may have kept partitions from being cut.
         let enough = self.cfg.max_request_size;
         if let Some(connection) = self.connection(conn) {
+            let broker = connection.broker;
             self.stirred |= connection.unsent >= enough && connection.unsent.saturating_sub(n) < enough;
+            self.meter_bytes(broker, true, n, now);
         }
         while n > 0 {
             let Some(connection) = self.connection_mut(conn) else { return };
@@ -91,6 +93,8 @@ impl Core {
         self.stirred = true;
         if let Some(connection) = self.connection_mut(conn) {
             connection.produce_requests -= 1;
+            let broker = connection.broker;
+            self.meter_request_over(Some(broker));
         }
         let delivered = Ok(Delivered { base_offset: -1, log_append_time: -1 });
         let mut batches = std::mem::take(&mut self.scratch.batches);

@@ -5,6 +5,7 @@
 
 mod bell;
 mod credentials;
+mod handle;
 #[cfg(loom)]
 #[doc(hidden)]
 pub mod requests;
@@ -18,25 +19,28 @@ mod tls;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::{self, JoinHandle, ThreadId};
+use std::sync::{Arc, Mutex};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use bumpalo::Bump;
-use forebay_engine::{IoSide, Ring};
+use forebay_engine::IoSide;
 use mio::{Events, Poll};
 
 use self::credentials::Wallet;
+use self::handle::Shared;
 use self::requests::Requests;
 use self::resolver::{Lookup, Resolver};
 use self::sockets::Socket;
 use self::tls::Lost;
-use crate::core::{Command, ConnId, Core, CoreConfig, Flushed, Report, Request, Wake};
+use crate::core::{Command, ConnId, Core, CoreConfig, Flushed, Report, Wake};
+use crate::metrics::Meters;
 use crate::time::Time;
 use crate::topics::TopicTable;
 
 pub use self::bell::Bell;
 pub use self::credentials::{CredentialSource, OAuthToken, PasswordMechanism, TokenSource};
+pub use self::handle::{DriverHandle, Ended};
 pub use self::sockets::SocketOptions;
 pub use self::tls::{Identity, TlsConnector, TlsError, TlsOptions, Trust};
 
@@ -54,78 +58,6 @@ pub trait Sink: Send {
     /// The I/O thread has ended: after a close with `None`, or by a failure with its message. Called once and last.
     /// Records without an outcome will get none: they have failed, and may have been appended.
     fn ended(&mut self, failure: Option<&str>);
-}
-
-/// The application's end of a driver.
-///
-/// Dropping it does not end the I/O thread: request [`Request::Close`] and [`DriverHandle::join`].
-#[derive(Debug)]
-pub struct DriverHandle {
-    shared: Arc<Shared>,
-    io_thread: ThreadId,
-    /// Locked while somebody waits for the end, so that everybody else who does waits as well.
-    thread: Mutex<Option<JoinHandle<()>>>,
-}
-
-#[derive(Debug)]
-struct Shared {
-    requests: Requests,
-    bell: Bell,
-    poisoned: AtomicBool,
-    start: Instant,
-}
-
-/// The I/O thread has ended; nothing can be requested of it any more.
-#[derive(Copy, Clone, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("the I/O thread has ended")]
-pub struct Ended;
-
-impl DriverHandle {
-    /// Hands a request to the I/O thread.
-    ///
-    /// # Errors
-    /// [`Ended`] if it has ended; nobody will act on the request.
-    pub fn request(&self, request: Request) -> Result<(), Ended> {
-        self.shared.requests.add(request, || self.shared.bell.ring())
-    }
-
-    /// The core's moment that is `after` from now.
-    pub fn time_after(&self, after: Duration) -> Time {
-        self.shared.now() + after
-    }
-
-    /// Whether the I/O thread has panicked.
-    pub fn is_poisoned(&self) -> bool {
-        self.shared.poisoned.load(Ordering::Acquire)
-    }
-
-    /// Whether the I/O thread has ended.
-    pub fn has_ended(&self) -> bool {
-        self.shared.requests.have_ended()
-    }
-
-    /// Whether the caller is the I/O thread, which must not wait for itself: a delivery callback.
-    pub fn is_io_thread(&self) -> bool {
-        thread::current().id() == self.io_thread
-    }
-
-    /// Waits for the I/O thread to end, however many do. Returns at once when called on that thread.
-    pub fn join(&self) {
-        if self.is_io_thread() {
-            return;
-        }
-        let mut thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(thread) = thread.take() {
-            // A panic was caught and told on the thread itself.
-            let _ = thread.join();
-        }
-    }
-}
-
-impl Shared {
-    fn now(&self) -> Time {
-        Time::ZERO + self.start.elapsed()
-    }
 }
 
 /// How connections are secured; by default not at all.
@@ -153,6 +85,8 @@ pub struct Parts {
     pub io: IoSide,
     /// The topics that senders and core share.
     pub topics: Arc<TopicTable>,
+    /// What the producer counts.
+    pub meters: Arc<Meters>,
 }
 
 /// Starts the I/O thread.
@@ -166,10 +100,10 @@ pub fn spawn(parts: Parts, sink: impl Sink + 'static) -> io::Result<DriverHandle
         poisoned: AtomicBool::new(false),
         start: Instant::now(),
     });
-    let theirs = shared.clone();
+    let (theirs, meters) = (shared.clone(), parts.meters.clone());
     let thread =
         thread::Builder::new().name("forebay-io".to_owned()).spawn(move || live(parts, &theirs, Box::new(sink)))?;
-    Ok(DriverHandle { shared, io_thread: thread.thread().id(), thread: Mutex::new(Some(thread)) })
+    Ok(DriverHandle { shared, meters, io_thread: thread.thread().id(), thread: Mutex::new(Some(thread)) })
 }
 
 /// The I/O thread's life, panics included.
@@ -219,7 +153,7 @@ impl Driver {
         let now = shared.now();
         Self {
             sockets: Vec::new(),
-            core: Core::new(parts.config, parts.io, parts.topics, fastrand::u64(..), now),
+            core: Core::new(parts.config, parts.io, parts.topics, fastrand::u64(..), now).measured(parts.meters),
             poll: parts.poll,
             options: parts.sockets,
             tls: parts.security.tls,
@@ -235,6 +169,7 @@ impl Driver {
     fn run(&mut self, sink: &mut dyn Sink) -> io::Result<()> {
         let mut events = Events::with_capacity(EVENTS);
         let mut requests = Vec::new();
+        let mut woken = self.shared.now();
         loop {
             let now = self.shared.now();
             self.shared.requests.take(&mut requests);
@@ -250,17 +185,19 @@ impl Driver {
             self.core.turn(now);
             self.carry_out(now);
             self.write(now);
-            self.hand_on(sink);
+            self.hand_on(sink, now);
             assert!(!self.core.is_poisoned(), "a record in the slab does not parse");
             if self.core.is_closed() {
                 return Ok(());
             }
-            let timeout = self.timeout();
+            let (timeout, begun) = self.timeout();
             match self.poll.poll(&mut events, timeout) {
                 Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
                 _ => {}
             }
             let now = self.shared.now();
+            self.core.meter_poll(woken, begun, now);
+            woken = now;
             for event in &events {
                 if event.token() != bell::BELL {
                     self.event(event, now);
@@ -272,19 +209,21 @@ impl Driver {
     }
 
     /// How long to sleep. Rounded up to whole milliseconds, or the last one becomes a busy loop.
-    fn timeout(&mut self) -> Option<Duration> {
-        if self.busy || !self.shared.requests.is_empty() {
-            return Some(Duration::ZERO);
-        }
+    /// The moment of that decision comes along.
+    fn timeout(&mut self) -> (Option<Duration>, Time) {
         let now = self.shared.now();
-        match self.core.rest(now) {
+        if self.busy || !self.shared.requests.is_empty() {
+            return (Some(Duration::ZERO), now);
+        }
+        let timeout = match self.core.rest(now) {
             Wake::Now => Some(Duration::ZERO),
             Wake::At(at) => {
                 let left = at.since(now);
                 Some(Duration::from_millis(left.as_nanos().div_ceil(1_000_000).try_into().unwrap_or(u64::MAX)))
             }
             Wake::Never => None,
-        }
+        };
+        (timeout, now)
     }
 
     fn carry_out(&mut self, now: Time) {
@@ -379,9 +318,10 @@ impl Driver {
         }
     }
 
-    fn hand_on(&mut self, sink: &mut dyn Sink) {
-        let reports = self.core.reports();
-        if !reports.is_empty() {
+    fn hand_on(&mut self, sink: &mut dyn Sink, now: Time) {
+        if !self.core.reports().is_empty() {
+            self.core.meter_reports(now);
+            let reports = self.core.reports();
             sink.reports(reports);
             reports.clear();
         }
