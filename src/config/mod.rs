@@ -25,6 +25,7 @@
 mod builder;
 mod compression;
 mod error;
+mod foreign_keys;
 mod jaas;
 mod key;
 mod other_keys;

@@ -58,11 +58,7 @@ impl Check<'_> {
     /// One key by itself.
     fn one(&mut self, key: &str, text: &str) {
         let Some(spec) = find(key) else {
-            let message = match suggest::nearest(key) {
-                Some(meant) => format!("no such key. Did you mean {meant}?"),
-                None => "no such key. `forebay config` lists them all".to_owned(),
-            };
-            return self.problems.push(Problem::new(key, None, message));
+            return self.problems.push(Problem::new(key, None, suggest::advice(key)));
         };
         let shown = (spec.kind != Kind::Password).then_some(text);
         let read = spec.kind.read(text);

@@ -1,51 +1,34 @@
 //! What an unknown key was probably meant to be.
 
+use super::foreign_keys;
 use super::key::keys;
 
 /// Longer keys than this get no suggestion: the work grows with the product of the lengths, and no key is half as long.
 const LONGEST: usize = 128;
 
-/// librdkafka's own names for what Kafka calls otherwise, and old names of Kafka's.
-const ALIASES: &[(&str, &str)] = &[
-    ("metadata.broker.list", "bootstrap.servers"),
-    ("queue.buffering.max.ms", "linger.ms"),
-    ("queue.buffering.max.kbytes", "buffer.memory"),
-    ("queue.buffering.max.messages", "buffer.memory"),
-    ("message.timeout.ms", "delivery.timeout.ms"),
-    ("message.max.bytes", "max.request.size"),
-    ("message.send.max.retries", "retries"),
-    ("max.in.flight", "max.in.flight.requests.per.connection"),
-    ("request.required.acks", "acks"),
-    ("compression.codec", "compression.type"),
-    ("batch.num.messages", "batch.size"),
-    ("socket.send.buffer.bytes", "send.buffer.bytes"),
-    ("socket.receive.buffer.bytes", "receive.buffer.bytes"),
-    ("socket.connection.setup.timeout", "socket.connection.setup.timeout.ms"),
-    ("topic.metadata.refresh.interval.ms", "metadata.max.age.ms"),
-    ("sticky.partitioning.linger.ms", "partitioner.class"),
-    ("ssl.ca.location", "ssl.truststore.location"),
-    ("ssl.ca.pem", "ssl.truststore.certificates"),
-    ("ssl.certificate.location", "ssl.keystore.location"),
-    ("ssl.certificate.pem", "ssl.keystore.certificate.chain"),
-    ("ssl.key.location", "ssl.keystore.location"),
-    ("ssl.key.pem", "ssl.keystore.key"),
-    ("enable.ssl.certificate.verification", "ssl.truststore.location"),
-    ("sasl.mechanisms", "sasl.mechanism"),
-    ("sasl.oauthbearer.config", "sasl.oauthbearer.token.endpoint.url"),
-    ("block.on.buffer.full", "max.block.ms"),
-    ("metadata.fetch.timeout.ms", "max.block.ms"),
-    ("timeout.ms", "request.timeout.ms"),
-];
+/// What to say of a key that there is not: which one was probably meant, and whose it is.
+pub(super) fn advice(unknown: &str) -> String {
+    let written = folded(unknown);
+    let foreign = |name: &str| foreign_keys::find(name).or_else(|| foreign_keys::find(&name.replace('_', ".")));
+    if let Some(foreign) = written.as_deref().and_then(foreign) {
+        return foreign.advice();
+    }
+    match written.as_deref().and_then(nearest) {
+        Some(meant) => format!("no such key. Did you mean {meant}?"),
+        None => "no such key. `forebay config` lists them all".to_owned(),
+    }
+}
+
+/// As keys are written; None for what is nobody's idea of a key.
+fn folded(unknown: &str) -> Option<String> {
+    let unknown = unknown.trim();
+    let plausible = !unknown.is_empty() && unknown.len() <= LONGEST;
+    plausible.then(|| unknown.to_ascii_lowercase().replace('-', "."))
+}
 
 /// The key that `unknown` was probably meant to be, if one is near enough to be worth saying.
-pub(super) fn nearest(unknown: &str) -> Option<&'static str> {
-    let unknown = unknown.trim().to_ascii_lowercase().replace(['_', '-'], ".");
-    if unknown.is_empty() || unknown.len() > LONGEST {
-        return None;
-    }
-    if let Some((_, meant)) = ALIASES.iter().find(|(alias, _)| *alias == unknown) {
-        return Some(meant);
-    }
+fn nearest(unknown: &str) -> Option<&'static str> {
+    let unknown = unknown.replace('_', ".");
     let (distance, name) = keys().map(|spec| (distance(&unknown, spec.name), spec.name)).min()?;
     (distance <= unknown.len().max(name.len()) / 2).then_some(name)
 }
@@ -71,7 +54,7 @@ fn distance(a: &str, b: &str) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::{distance, nearest};
+    use super::{advice, distance};
 
     #[test]
     fn distance_counts_edits() {
@@ -83,23 +66,29 @@ mod tests {
     }
 
     #[test]
-    fn slips_and_foreign_names_find_their_key() {
+    fn slips_find_their_key() {
         for (written, meant) in [
             ("linger.mss", "linger.ms"),
             ("LINGER_MS", "linger.ms"),
+            ("linger-ms", "linger.ms"),
             ("bootstrap.server", "bootstrap.servers"),
             ("bufer.memory", "buffer.memory"),
-            ("queue.buffering.max.ms", "linger.ms"),
-            ("max.in.flight", "max.in.flight.requests.per.connection"),
         ] {
-            assert_eq!(nearest(written), Some(meant), "{written}");
+            assert_eq!(advice(written), format!("no such key. Did you mean {meant}?"), "{written}");
         }
     }
 
     #[test]
+    fn foreign_names_find_their_row() {
+        assert!(advice("Queue.Buffering.Max.Ms").contains("linger.ms"));
+        assert!(advice("queue_buffering_max_ms").contains("linger.ms"));
+        assert!(advice("dr_msg_cb").contains("on_delivery"));
+    }
+
+    #[test]
     fn nonsense_finds_nothing() {
-        assert_eq!(nearest("zzzzzzzzzzzzqqqqqqqqqqqq"), None);
-        assert_eq!(nearest(""), None);
-        assert_eq!(nearest(&"x".repeat(100_000)), None);
+        for nonsense in ["zzzzzzzzzzzzqqqqqqqqqqqq", "", &"x".repeat(100_000)] {
+            assert_eq!(advice(nonsense), "no such key. `forebay config` lists them all");
+        }
     }
 }
