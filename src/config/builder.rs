@@ -98,7 +98,11 @@ impl ConfigBuilder {
     pub fn build(self) -> Result<Config, ConfigError> {
         let mut config = rules::check(&self)?;
         if config.settings.client_id.is_empty() {
-            config.settings.client_id = rules::next_client_id();
+            let id = rules::next_client_id();
+            if let Some((_, value)) = config.properties.iter_mut().find(|(key, _)| *key == "client.id") {
+                value.clone_from(&id);
+            }
+            config.settings.client_id = id;
         }
         Ok(config)
     }

@@ -164,6 +164,19 @@ impl Kind {
         }
     }
 
+    /// A value that can be read, written in the one way for all that are the same.
+    pub(super) fn canonical(&self, text: &str) -> String {
+        match self.read(text) {
+            Ok(Value::Bool(value)) => value.to_string(),
+            Ok(Value::Text(value)) => value,
+            Ok(Value::List(words)) => words.join(","),
+            Ok(Value::Int(_) | Value::Duration(_)) => {
+                text.trim().parse::<i64>().map_or_else(|_| text.to_owned(), |number| number.to_string())
+            }
+            Err(_) => text.to_owned(),
+        }
+    }
+
     fn unit(self) -> &'static str {
         match self {
             Self::Bytes(..) => "bytes",

@@ -3,8 +3,8 @@
 //! One table ([`keys`]) says for every key its type, default, range, meaning and what it interacts with. Parsing, the checks,
 //! `forebay config` and `docs/configuration.md` all come from it, so they cannot disagree.
 //!
-//! Values come from typed methods, single properties, a map, a Java properties file or the environment; a later source replaces
-//! what an earlier one set. [`ConfigBuilder::build`] reports everything that is wrong at once.
+//! Values come from typed methods, single properties, a map, a Java properties file, the environment, or whatever serde reads
+//! (feature `serde`); a later source replaces what an earlier one set. [`ConfigBuilder::build`] reports everything that is wrong at once.
 //!
 //! ```
 //! use forebay::config::ConfigBuilder;
@@ -35,6 +35,8 @@ mod rules;
 mod sasl;
 mod secret;
 mod security_keys;
+#[cfg(feature = "serde")]
+mod serde_impls;
 mod settings;
 mod suggest;
 mod tls;
@@ -45,7 +47,7 @@ pub use compression::CompressionType;
 pub(crate) use compression::compression;
 pub use error::{ConfigError, Problem};
 pub use key::{KeySpec, Kind, Origin, Standing, keys};
-pub use reference::{reference_markdown, reference_text};
+pub use reference::{reference_markdown, reference_properties, reference_text};
 pub use sasl::{SaslMechanism, SaslSettings};
 pub use secret::Secret;
 pub use settings::{Acks, Adjustment, Config};

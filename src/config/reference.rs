@@ -7,12 +7,21 @@ const HEAD: &str = "\
 # Configuration
 
 Every key of Kafka's Java producer (4.2) and this project's own. The page is made from the table that also parses the keys; make it
-again with `forebay config --markdown > docs/configuration.md`.
+again with `forebay config --format markdown > docs/configuration.md`.
 
 Keys can be set by typed methods (`ProducerBuilder`, `ConfigBuilder`), by name (`set`, `from_map`), from a Java properties file
-(`from_properties_file`, `--producer-config`) and from the environment (`from_env(\"FOREBAY_\")`: `FOREBAY_LINGER_MS` is `linger.ms`).
-What comes later replaces what was set before. A configuration with mistakes is refused with all of them named at once; an unknown key is
+(`from_properties_file`, `--producer-config`), from the environment (`from_env(\"FOREBAY_\")`: `FOREBAY_LINGER_MS` is `linger.ms`) and
+from whatever serde reads, flat or nested (Cargo feature `serde`: `Config` and `ConfigBuilder` are `Deserialize`, and `Serialize`
+without secrets). What comes later replaces what was set before. A configuration with mistakes is refused with all of them named at once; an unknown key is
 a mistake. Times are whole milliseconds unless the key says otherwise; longer than a hundred years counts as a hundred years.
+
+`forebay config` prints this table, `--format json` for programs, `--format properties` as a file to begin with. Given a configuration
+(`--producer-config FILE`, `-X KEY=VALUE`), it checks that and prints what would be in force, without secrets.
+";
+
+const TEMPLATE: &str = "\
+# A configuration of forebay: every key that does something, at its default. Take the # off what you change.
+# forebay perf --producer-config FILE, or Config::from_properties_file.
 ";
 
 const NOT_USED: &str = "
@@ -55,14 +64,33 @@ pub fn reference_text() -> String {
         }
         let default = if spec.default.is_empty() { default_of_none(spec) } else { spec.default };
         let _ = writeln!(out, "  {} = {default}    ({})", spec.name, spec.kind.describe());
-        wrap(&mut out, &meaning(spec).replace('`', ""));
+        wrap(&mut out, "      ", &meaning(spec).replace('`', ""));
     }
     out
 }
 
-/// Appends indented lines of at most a hundred characters, broken between words.
-fn wrap(out: &mut String, text: &str) {
-    const INDENT: &str = "      ";
+/// A properties file with every key that does something, commented out at its default, and `bootstrap.servers`.
+pub fn reference_properties() -> String {
+    let mut out = TEMPLATE.to_owned();
+    let mut group = "";
+    for spec in keys().filter(|spec| matches!(spec.standing, Standing::Used)) {
+        if spec.group != group {
+            let _ = write!(out, "\n# ---- {}\n", spec.group);
+            group = spec.group;
+        }
+        out.push('\n');
+        wrap(&mut out, "# ", &meaning(spec).replace('`', ""));
+        let _ = writeln!(out, "# ({})", spec.kind.describe());
+        match spec.name {
+            "bootstrap.servers" => out.push_str("bootstrap.servers=localhost:9092\n"),
+            name => drop(writeln!(out, "#{name}={}", spec.default)),
+        }
+    }
+    out
+}
+
+/// Appends lines of at most a hundred characters, broken between words, each after `indent`.
+fn wrap(out: &mut String, indent: &str, text: &str) {
     const WIDTH: usize = 100;
     let mut column = 0;
     for word in text.split_whitespace() {
@@ -71,7 +99,7 @@ fn wrap(out: &mut String, text: &str) {
             out.push('\n');
             column = 0;
         }
-        let gap = if column == 0 { INDENT } else { " " };
+        let gap = if column == 0 { indent } else { " " };
         out.push_str(gap);
         out.push_str(word);
         column += gap.len() + length;

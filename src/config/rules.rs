@@ -41,7 +41,8 @@ pub(super) fn check(builder: &ConfigBuilder) -> Result<Config, ConfigError> {
     check.compression();
     check.times();
     if check.problems.is_empty() {
-        Ok(Config { settings: check.settings, adjustments: check.adjustments })
+        let properties = check.properties();
+        Ok(Config { settings: check.settings, adjustments: check.adjustments, properties })
     } else {
         Err(ConfigError::new(check.problems))
     }
@@ -98,6 +99,17 @@ impl Check<'_> {
 
     fn adjusted(&mut self, key: &'static str, value: &dyn ToString, reason: &str) {
         self.adjustments.push(Adjustment { key, value: value.to_string(), reason: reason.to_owned() });
+    }
+
+    /// What is in force of the keys in use: adjusted, as it was set, or the default.
+    fn properties(&self) -> Vec<(&'static str, String)> {
+        let used = keys().filter(|spec| matches!(spec.standing, Standing::Used) && spec.kind != Kind::Password);
+        let value = |spec: &KeySpec| {
+            let adjusted = self.adjustments.iter().rfind(|adjustment| adjustment.key == spec.name);
+            let set = || spec.kind.canonical(self.builder.values.get(spec.name).map_or(spec.default, String::as_str));
+            adjusted.map_or_else(set, |adjustment| adjustment.value.clone())
+        };
+        used.map(|spec| (spec.name, value(spec))).collect()
     }
 
     fn servers(&mut self) {

@@ -55,6 +55,8 @@ pub struct Adjustment {
 pub struct Config {
     pub(crate) settings: Settings,
     pub(super) adjustments: Vec<Adjustment>,
+    /// By the table's rows: the values in force. No secrets.
+    pub(super) properties: Vec<(&'static str, String)>,
 }
 
 impl Config {
@@ -88,6 +90,12 @@ impl Config {
     /// Everything that is wrong with the variables that have the prefix.
     pub fn from_env(prefix: &str) -> Result<Self, ConfigError> {
         ConfigBuilder::new().env(prefix).build()
+    }
+
+    /// Every key that does something, with its value in force as one would write it in a properties file, in the order of the
+    /// table. Secrets are left out, whether they are set or not.
+    pub fn properties(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        self.properties.iter().map(|(key, value)| (*key, value.as_str()))
     }
 
     /// The defaults that were changed to fit what was set. Each is worth a line in a log.

@@ -34,7 +34,10 @@ enum Command {
     Produce(produce::Args),
     /// Run a small broker in memory that speaks the Kafka protocol, with faults on demand.
     MockBroker(mock_broker::Args),
-    /// List every configuration key with its default and what it does.
+    /// List every configuration key with its default and what it does, or check a configuration.
+    ///
+    /// With --producer-config, -X or --bootstrap-server that configuration is checked, and printed as it would be in force,
+    /// without secrets.
     Config(config::Args),
     /// Write the completions of a shell to standard output.
     ///

@@ -21,6 +21,11 @@ pub(crate) struct ProducerOptions {
 }
 
 impl ProducerOptions {
+    /// Whether any of them is there.
+    pub(crate) fn is_given(&self) -> bool {
+        self.bootstrap_server.is_some() || !self.producer_property.is_empty() || self.producer_config.is_some()
+    }
+
     /// The file first, then single keys, then the option that names the servers.
     pub(crate) fn builder(&self) -> ConfigBuilder {
         let mut builder = ConfigBuilder::new();
