@@ -9,6 +9,7 @@ mod options;
 mod pages;
 mod perf;
 mod produce;
+mod report;
 mod status;
 
 use std::path::PathBuf;

@@ -1,8 +1,10 @@
 //! The command line of `forebay perf`.
 
+use super::summary::grouped;
 use crate::options::ProducerOptions;
 use clap::ValueEnum;
 use forebay_mock_broker::FaultSpec;
+use std::path::PathBuf;
 
 /// Senders beyond this are a slip of the keyboard.
 const MOST_SENDERS: u32 = 1_024;
@@ -14,6 +16,9 @@ What is measured: client CPU is user and system time of this whole process from 
 broker is another process. At saturation (--throughput -1) about 10,000 records are timed, and at least one in 1,024, at random; with a
 rate every record is. The send-to-ack time begins before the call of send, so it includes any wait for memory. The summary ends with what
 making values and measuring cost per record, timed on the spot before the run: at saturation a few nanoseconds.
+
+The live view and the report look at the run from a thread of its own, five and up to fifty times a second, and do nothing for a record.
+What that took of this process's CPU time is told at the end (and is part of the client CPU).
 
 With a rate, a sender that is ahead of it by less than 0.2 ms does not pause: records may go out in bursts of that length.
 
@@ -67,9 +72,59 @@ pub(crate) struct Args {
     /// How to write the summary to standard output.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(super) format: Format,
+
+    /// Write the run as a page for a browser: figures over time, percentiles, settings, machine. One file, with everything in it.
+    #[arg(long, value_name = "FILE.html")]
+    pub(super) report: Option<PathBuf>,
+
+    /// Draw nothing while it runs. Without this, and with --format text, a run on a terminal shows its figures on standard error.
+    #[arg(long)]
+    pub(super) no_live: bool,
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
+impl Args {
+    /// The options, by name, for the report.
+    pub(super) fn rows(&self, partitions: u32, servers: &str) -> Vec<Vec<String>> {
+        let faults: Vec<String> = self.fault.iter().map(ToString::to_string).collect();
+        let rate = if self.throughput > 0.0 {
+            format!("{} records/s", self.throughput)
+        } else {
+            "as fast as it goes".to_owned()
+        };
+        [
+            ("records", grouped(self.num_records)),
+            ("record size", format!("{} B", grouped(u64::from(self.record_size)))),
+            ("rate", rate),
+            ("senders", self.senders.to_string()),
+            ("topic", self.topic.clone()),
+            ("partitions", partitions.to_string()),
+            ("brokers", servers.to_owned()),
+            ("faults of the broker", faults.join(", ")),
+        ]
+        .into_iter()
+        .filter(|(_, value)| !value.is_empty())
+        .map(|(name, value)| vec![name.to_owned(), value])
+        .collect()
+    }
+
+    /// In one sentence: what is sent to where.
+    pub(super) fn sentence(&self, partitions: u32, servers: &str) -> String {
+        format!(
+            "{} of {} B to {} of topic {} at {servers}, {}",
+            counted(self.num_records, "record"),
+            grouped(u64::from(self.record_size)),
+            counted(u64::from(partitions), "partition"),
+            self.topic,
+            counted(u64::from(self.senders), "sender")
+        )
+    }
+}
+
+fn counted(number: u64, what: &str) -> String {
+    format!("{} {what}{}", grouped(number), if number == 1 { "" } else { "s" })
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 pub(super) enum Format {
     /// For people.
     Text,

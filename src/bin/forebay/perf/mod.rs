@@ -2,11 +2,15 @@
 
 mod args;
 mod broker;
+mod gauges;
+mod live;
 mod load;
-mod progress;
+mod report;
 mod summary;
+mod timeline;
 mod tracker;
 mod usage;
+mod watch;
 
 pub(crate) use args::Args;
 
@@ -16,13 +20,15 @@ use args::Format;
 use broker::Broker;
 use forebay::config::Config;
 use forebay::{DeliveryReport, Producer, Sender, Topic};
+use live::Live;
 use load::{Plan, Sent};
-use progress::Progress;
+use report::{Page, Report};
 use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::{Duration, Instant};
 use summary::Summary;
 use tracker::Tracker;
+use watch::{Watch, Watched};
 
 /// At saturation about so many records of a run are measured, but at least one in [`RAREST_SAMPLE`].
 const SAMPLES: u64 = 10_000;
@@ -43,38 +49,77 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         builder = builder.bootstrap_servers(started.address());
         broker = Some(started);
     }
+    let config = options::build(builder.clone())?;
+    let page = args.report.as_deref().map(Page::open).transpose().map_err(Failure::Usage)?;
+    let settings = page.as_ref().map(|_| report::settings(&builder, &config)).unwrap_or_default();
+    let servers = builder.value("bootstrap.servers").unwrap_or_default();
+    let servers = if is_embedded { format!("{servers} (embedded)") } else { servers.to_owned() };
     let interrupt = Interrupt::default();
-    let (summary, sent, first_error) = measure(args, options::build(builder)?, &interrupt)?;
+    let measured = measure(args, config, &servers, &interrupt)?;
     match args.format {
-        Format::Text => println!("{summary}"),
-        Format::Json => println!("{}", summary.json()),
+        Format::Text => println!("{}", measured.summary),
+        Format::Json => println!("{}", measured.summary.json()),
     }
+    let verdict = judge(args, &measured, &interrupt, broker.as_mut());
+    if let Some(page) = page {
+        let report = Report {
+            summary: &measured.summary,
+            intervals: &measured.watched.intervals,
+            gauges: &measured.watched.gauges,
+            settings,
+            run: args.rows(measured.partitions, &servers),
+            what: args.sentence(measured.partitions, &servers),
+            is_good: verdict.is_ok(),
+            verdict: verdict.as_ref().map_or_else(ToString::to_string, Clone::clone),
+            watching: measured.watched.cpu,
+        };
+        page.write(&report.page()).map_err(Failure::Run)?;
+    }
+    eprintln!("{}", verdict?);
+    Ok(())
+}
+
+/// Whether all went well, and what is to be said of it.
+fn judge(
+    args: &Args,
+    measured: &Measured,
+    interrupt: &Interrupt,
+    broker: Option<&mut Broker>,
+) -> Result<String, Failure> {
+    let all = summary::grouped(args.num_records);
+    let acked = measured.summary.acked;
     if let Some(signal) = interrupt.signal() {
-        let (acked, all) = (summary::grouped(summary.acked), summary::grouped(args.num_records));
+        let acked = summary::grouped(acked);
         return Err(Failure::Signal(signal, format!("{acked} of {all} records were sent and acknowledged")));
     }
-    if summary.acked < args.num_records {
-        let why = first_error.unwrap_or_else(|| "no outcome was reported in time".to_owned());
-        let missing = args.num_records - summary.acked;
+    if acked < args.num_records {
+        let why = measured.first_error.as_deref().unwrap_or("no outcome was reported in time");
+        let missing = args.num_records - acked;
         return Err(Failure::Run(format!(
             "{missing} of {} records were not acknowledged; first error: {why}",
             args.num_records
         )));
     }
-    if let Some(broker) = &mut broker {
-        broker.verify(&sent, args.record_size as usize)?;
-        eprintln!(
-            "verified: the broker received all {} records once, in order and unchanged",
-            summary::grouped(args.num_records)
-        );
+    match broker {
+        None => Ok(format!("all {all} records were acknowledged")),
+        Some(broker) => {
+            broker.verify(&measured.sent, args.record_size as usize)?;
+            Ok(format!("verified: the broker received all {all} records once, in order and unchanged"))
+        }
     }
-    Ok(())
 }
 
-type Measured = (Summary, Vec<Vec<u64>>, Option<String>);
+/// What a run gives.
+struct Measured {
+    summary: Summary,
+    /// How many records each sender sent to each partition.
+    sent: Vec<Vec<u64>>,
+    first_error: Option<String>,
+    watched: Watched,
+    partitions: u32,
+}
 
-/// The run itself: the figures, what each sender sent to each partition, and the first error.
-fn measure(args: &Args, config: Config, interrupt: &Interrupt) -> Result<Measured, Failure> {
+fn measure(args: &Args, config: Config, servers: &str, interrupt: &Interrupt) -> Result<Measured, Failure> {
     let patience = config.delivery_timeout() + config.request_timeout();
     let max_block = config.max_block();
     let slot: Arc<std::sync::OnceLock<Outcomes>> = Arc::default();
@@ -98,9 +143,14 @@ fn measure(args: &Args, config: Config, interrupt: &Interrupt) -> Result<Measure
     let overhead_ns = load::overhead(&plan);
 
     interrupt.watch()?;
-    let (sent, start) = send_all(args, plan, senders, &tracker, patience, interrupt);
+    let is_live = args.format == Format::Text && !args.no_live && Live::is_possible();
+    let live = is_live
+        .then(|| Live::new(args.sentence(plan.partitions, servers), args.num_records, args.record_size as usize));
+    let mut watch = Watch::new(args.report.is_some(), live, producer.clone());
+    let (sent, start) = send_all(args, plan, senders, &tracker, patience, interrupt, &mut watch);
     let end =
         tracker.wait(Duration::ZERO).unwrap_or_else(|| tracker::End { at: Instant::now(), cpu: usage::cpu_time() });
+    let watched = watch.finish(end.at, &tracker);
     let closed = producer.close(max_block);
     let counts = sent
         .iter()
@@ -126,7 +176,7 @@ fn measure(args: &Args, config: Config, interrupt: &Interrupt) -> Result<Measure
         overhead_ns,
     };
     let first_error = tracker.first_error().or_else(|| closed.err().map(|error| error.to_string()));
-    Ok((summary, counts, first_error))
+    Ok(Measured { summary, sent: counts, first_error, watched, partitions: plan.partitions })
 }
 
 /// Finds the lane of a delivery report.
@@ -163,10 +213,10 @@ fn send_all(
     tracker: &Arc<Tracker>,
     patience: Duration,
     interrupt: &Interrupt,
+    watch: &mut Watch,
 ) -> (Vec<Sent>, tracker::End) {
     let together = Barrier::new(senders.len() + 1);
     let count = u64::from(args.senders);
-    let mut progress = Progress::new(args.num_records, args.record_size);
     thread::scope(|scope| {
         let threads: Vec<_> = senders
             .into_iter()
@@ -181,10 +231,11 @@ fn send_all(
             })
             .collect();
         let start = tracker::End { at: Instant::now(), cpu: usage::cpu_time() };
+        watch.start(start.at);
         together.wait();
         let mut deadline = None;
-        while tracker.wait(progress.interval()).is_none() {
-            progress.show(tracker.acked());
+        while tracker.wait(watch.interval()).is_none() {
+            watch.look(Instant::now(), tracker);
             if threads.iter().all(thread::ScopedJoinHandle::is_finished) {
                 let deadline = *deadline.get_or_insert_with(|| Instant::now() + patience);
                 if Instant::now() >= deadline {
@@ -192,7 +243,6 @@ fn send_all(
                 }
             }
         }
-        progress.finish();
         let sent = threads
             .into_iter()
             .map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))

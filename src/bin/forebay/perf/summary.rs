@@ -25,16 +25,16 @@ pub(super) struct Summary {
 }
 
 impl Summary {
-    fn per_second(&self) -> f64 {
+    pub(super) fn per_second(&self) -> f64 {
         self.acked as f64 / self.time.as_secs_f64().max(1e-9)
     }
 
     /// Millions of value bytes.
-    fn megabytes_per_second(&self) -> f64 {
+    pub(super) fn megabytes_per_second(&self) -> f64 {
         self.per_second() * self.record_size as f64 / 1e6
     }
 
-    fn cpu_ns_per_record(&self) -> f64 {
+    pub(super) fn cpu_ns_per_record(&self) -> f64 {
         self.cpu.as_nanos() as f64 / (self.acked.max(1)) as f64
     }
 

@@ -22,13 +22,15 @@ pub(super) struct End {
     pub(super) cpu: Duration,
 }
 
-/// Shared by the sending threads, the I/O thread that reports outcomes, and the thread that shows progress.
+/// Shared by the sending threads, the I/O thread that reports outcomes, and the thread that watches.
 pub(super) struct Tracker {
     expected: u64,
     acked: AtomicU64,
     failed: AtomicU64,
     lanes: Vec<Mutex<VecDeque<Sample>>>,
     latency: Mutex<Histogram<u64>>,
+    /// What was taken from `latency` before.
+    earlier: Mutex<Histogram<u64>>,
     first_error: Mutex<Option<String>>,
     end: Mutex<Option<End>>,
     ended: Condvar,
@@ -43,6 +45,7 @@ impl Tracker {
             failed: AtomicU64::new(0),
             lanes: (0..lanes).map(|_| Mutex::new(VecDeque::with_capacity(64))).collect(),
             latency: Mutex::new(nanosecond_histogram()),
+            earlier: Mutex::new(nanosecond_histogram()),
             first_error: Mutex::new(None),
             end: Mutex::new(None),
             ended: Condvar::new(),
@@ -108,7 +111,16 @@ impl Tracker {
 
     /// Send-to-ack latencies of the acknowledged samples, in nanoseconds.
     pub(super) fn latency(&self) -> Histogram<u64> {
-        lock(&self.latency).clone()
+        let mut all = lock(&self.earlier).clone();
+        let _ = all.add(&*lock(&self.latency)); // equal bounds: cannot fail
+        all
+    }
+
+    /// Those since the last call, into a histogram of the same bounds. The lock that outcomes need is held for two assignments.
+    pub(super) fn take_latency(&self, into: &mut Histogram<u64>) {
+        into.clear();
+        std::mem::swap(into, &mut *lock(&self.latency));
+        let _ = lock(&self.earlier).add(&*into); // as above
     }
 
     /// Waits until every record has its outcome, at most so long.

@@ -7,7 +7,16 @@ use std::time::Duration;
 /// User and system time of all threads of this process so far, those that have ended included; children do not count.
 /// The same sum as `getrusage`'s, in nanoseconds instead of whole scheduler ticks.
 pub(super) fn cpu_time() -> Duration {
-    let time = clock_gettime(ClockId::ProcessCPUTime);
+    read(ClockId::ProcessCPUTime)
+}
+
+/// The same of the calling thread alone.
+pub(super) fn thread_cpu_time() -> Duration {
+    read(ClockId::ThreadCPUTime)
+}
+
+fn read(clock: ClockId) -> Duration {
+    let time = clock_gettime(clock);
     Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or(0))
 }
 
