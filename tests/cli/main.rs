@@ -5,6 +5,8 @@
 
 mod broker;
 mod formats;
+#[cfg(target_os = "linux")]
+mod live;
 mod options;
 mod pages;
 mod perf;

@@ -1,6 +1,7 @@
 //! The page that `forebay perf --report` writes, and what is drawn on a terminal while it runs.
 
 use super::{TempFile, check, run};
+use forebay_mock_broker::MockBroker;
 use serde_json::Value;
 use std::fs;
 
@@ -41,6 +42,9 @@ fn a_report_holds_the_run_in_figures_over_time_and_in_percentiles() {
     assert_eq!(acked, 20_000, "each acknowledgement is in one interval");
     assert!(intervals.iter().all(|one| one["from_s"].as_f64() < one["to_s"].as_f64()), "{intervals:?}");
     assert!(data["ack_ns"]["max"].as_u64() >= data["ack_ns"]["99.9 %"].as_u64());
+    let broker = &data["brokers"][0];
+    assert!(broker["requests"].as_u64() > Some(0) && broker["sent_bytes"].as_u64() > Some(1_000_000), "{broker}");
+    assert!(between(&page, "<h2>Brokers</h2>", "</table>").contains(broker["address"].as_str().expect("an address")));
     assert_eq!(data["run"]["record size"], "50 B");
     assert_eq!(data["run"]["partitions"], "3");
     assert_eq!(data["settings"]["acks"], "all");
@@ -73,12 +77,16 @@ fn a_report_of_a_failed_run_says_so() {
 
 #[test]
 fn what_a_user_wrote_is_text_in_a_report_and_a_secret_is_not_in_it() {
+    let broker = MockBroker::builder().user("u", "hunter2").start().expect("a broker");
+    let jaas = "org.apache.kafka.common.security.plain.PlainLoginModule required username=\"u\" password=\"hunter2\";";
     let args = [
         "--num-records=10",
-        "-X",
-        "client.id=</script><script>alert(1)</script>&\"",
-        "-X",
-        "sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required username=\"u\" password=\"hunter2\";",
+        "--bootstrap-server",
+        &broker.bootstrap(),
+        "-Xclient.id=</script><script>alert(1)</script>&\"",
+        "-Xsecurity.protocol=SASL_PLAINTEXT",
+        "-Xsasl.mechanism=PLAIN",
+        &format!("-Xsasl.jaas.config={jaas}"),
     ];
     let (page, data, _) = page(&args, 0);
     assert_eq!(page.matches("<script").count(), 2, "its own two");

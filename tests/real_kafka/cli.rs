@@ -45,6 +45,58 @@ fn produce_sends_lines_with_keys_and_headers_that_the_console_consumer_shows() {
 
 #[test]
 #[ignore = "needs a real Kafka: cargo xtask kafka"]
+fn every_input_format_becomes_the_records_that_the_console_consumer_shows() {
+    let Some(broker) = KafkaBroker::shared() else { return };
+    broker.create_topic("formats", 2);
+    let server = broker.bootstrap();
+    let produce = |options: &[&str], input: &[u8]| {
+        let base = ["produce", "--topic", "formats", "--bootstrap-server", &server];
+        forebay_ok(&[&base[..], options].concat(), input);
+    };
+    let json = r#"{"partition": 1, "timestamp": 1700000000123, "key": "j", "value": "json", "headers": {"h": "1", "n": null}}"#;
+    produce(&["--input-format", "json"], json.as_bytes());
+    produce(
+        &["--input-format", "json"],
+        br#"{"partition": 1, "timestamp": 5, "key": {"base64": "ZA=="}, "value": null}"#,
+    );
+    // Kafka's hash of 21 is even, so it belongs to partition 0.
+    produce(&["--parse-headers", "--key-separator", "|", "--null-marker", "NIL"], b"a:1,b:NIL\t21|lines\n");
+    let framed: Vec<u8> = [&b"21"[..], b"framed"]
+        .iter()
+        .flat_map(|field| [&(field.len() as i32).to_be_bytes(), *field].concat())
+        .collect();
+    produce(&["--input-format", "length-prefixed", "--parse-key"], &framed);
+    let file = scratch("formats");
+    let settings = [
+        "print.timestamp=true",
+        "print.partition=true",
+        "print.headers=true",
+        "print.key=true",
+        "null.literal=NULL",
+        "key.separator=|",
+        "headers.separator=,",
+    ];
+    broker.console_consumer("formats", 4, &file, &settings);
+    let text = fs::read_to_string(&file).expect("the consumer's output");
+    // The time of a record that brings none is that of its send.
+    let untimed = |line: &str| match line.split_once('|') {
+        Some((time, rest)) if rest.starts_with("Partition:0") && time.starts_with("CreateTime:") => rest.to_owned(),
+        _ => line.to_owned(),
+    };
+    let mut lines: Vec<String> = text.lines().map(untimed).collect();
+    lines.sort_unstable();
+    let expected = [
+        "CreateTime:1700000000123|Partition:1|h:1,n:NULL|j|json",
+        "CreateTime:5|Partition:1|NO_HEADERS|d|NULL",
+        "Partition:0|NO_HEADERS|21|framed",
+        "Partition:0|a:1,b:NULL|21|lines",
+    ];
+    assert_eq!(lines, expected);
+    fs::remove_file(&file).expect("the output can go");
+}
+
+#[test]
+#[ignore = "needs a real Kafka: cargo xtask kafka"]
 fn produce_of_a_large_text_is_identical_when_read_back_and_sorted() {
     let Some(broker) = KafkaBroker::shared() else { return };
     broker.create_topic("text", 4);

@@ -3,7 +3,7 @@
 use std::process::{Command, ExitStatus};
 
 use crate::report::{Report, Step};
-use crate::{fuzz, instructions, kafka, loom, memcheck, msrv, mutants, run, shuttle, sim, suites};
+use crate::{browser, fuzz, instructions, kafka, loom, memcheck, msrv, mutants, run, shuttle, sim, suites};
 
 /// With the features that are off by default: their suites would run no test.
 const WORKSPACE_TESTS: [&str; 9] = [
@@ -19,7 +19,7 @@ const WORKSPACE_TESTS: [&str; 9] = [
 ];
 
 /// Suites whose `#[ignore]`d tests are run by steps of their own.
-const RUN_ELSEWHERE: [&str; 1] = ["tests/real_kafka/main.rs"];
+const RUN_ELSEWHERE: [&str; 2] = ["tests/real_kafka/main.rs", "tests/browser.rs"];
 
 type Work = fn() -> Step;
 
@@ -40,6 +40,7 @@ const STEPS: &[(&str, Work)] = &[
     ("simulation", sim::step),
     ("loom", || loom::step(None)),
     ("mutants", mutants::step), // after the models, which it does not explore again
+    ("browser", browser::step),
     ("kafka", || kafka::step(None)),
     ("chaos", || kafka::chaos(&[]).unwrap_or_else(|why| Step::timed("chaos", |step| step.fail(why)))),
     ("interop", || kafka::interop(None)),

@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+mod browser;
 mod check;
 mod fuzz;
 #[cfg(test)]
@@ -28,8 +29,8 @@ cargo xtask COMMAND
 
   test [--require-all] [--only STEP,…]
                     everything: format, lints, MSRV, units, integration, docs, benches as tests, rivals,
-                    valgrind, shuttle, simulation, loom models and mutants, real Kafka, chaos, other clients, fuzz
-                    corpora; a table of what ran at the end.
+                    valgrind, shuttle, simulation, loom models and mutants, a browser, real Kafka, chaos, other clients,
+                    fuzz corpora; a table of what ran at the end.
                     --require-all makes anything that had to be skipped a failure.
   loom [FILTER]     the loom models whose name contains FILTER, each with its interleavings and time
   shuttle           the whole engine under randomised schedules; FOREBAY_SEED=n replays, FOREBAY_SCHEDULES=n says how many
@@ -39,6 +40,7 @@ cargo xtask COMMAND
   sim [OPTIONS]     the whole client on a model cluster: 10,000 seeds, or --seed N [--trace], --seeds A..B,
                     --seconds S, --jobs N, --keep-going; sim --mutants [FILTER]: each mutant of
                     simulation/mutants.txt must be found, and the table in simulation/README.md is written
+  browser           the report of forebay perf in Chromium
   kafka [FILTER]    the tests against a real Kafka (needs a JDK 17 or later, Maven and kcat)
   chaos [--seconds N] [--seed N] [--kafka VERSION]
                     three brokers under kill -9, stops, elections, reassignments and a bad network for N
@@ -63,6 +65,7 @@ fn main() -> ExitCode {
         ["instructions", "--write"] => Ok(single(instructions::step(true))),
         ["memcheck"] => Ok(single(memcheck::step())),
         ["sim", options @ ..] => sim::command(options),
+        ["browser"] => Ok(single(browser::step())),
         ["kafka"] => Ok(single(kafka::step(None))),
         ["kafka", filter] => Ok(single(kafka::step(Some(filter)))),
         ["chaos", options @ ..] => kafka::chaos(options).map(single),

@@ -61,14 +61,19 @@ impl Failure {
 
     /// Says it on standard error.
     pub(crate) fn tell(&self) {
-        eprintln!("{}: {self}", if matches!(self, Self::Signal(..)) { "interrupted" } else { "error" });
+        match self {
+            Self::Signal(..) => eprintln!("{self}"),
+            _ => eprintln!("error: {self}"),
+        }
     }
 }
 
 impl Display for Failure {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let (Self::Usage(why) | Self::Cluster(why) | Self::Run(why) | Self::Signal(_, why)) = self;
-        f.write_str(why)
+        match self {
+            Self::Usage(why) | Self::Cluster(why) | Self::Run(why) => f.write_str(why),
+            Self::Signal(_, what) => write!(f, "interrupted: {what}"),
+        }
     }
 }
 

@@ -8,14 +8,14 @@ use super::report::{show_bytes, show_short, show_time};
 use super::summary::grouped;
 use super::timeline::{Interval, merged};
 use console::{Term, style, truncate_str};
+use std::env;
 use std::time::{Duration, Instant};
-use std::{env, iter};
 
 /// How often it is drawn. Drawing is part of this process's CPU time, so it is rare.
 pub(super) const EVERY: Duration = Duration::from_millis(200);
 /// Figures are of so long.
 const RECENT: Duration = Duration::from_secs(1);
-const BAR: usize = 40;
+const BAR: usize = 24;
 const SPARKS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 const SPARK_COUNT: usize = 30;
 
@@ -112,7 +112,7 @@ impl Live {
         let mut lines = vec![
             format!("{}", style(&self.what).for_stderr().dim()),
             format!(
-                "{}{} {:3.0} %   {} of {} records{failures}   {} gone, {} left",
+                "{}{} {:3.0} %   {} of {} records   {} gone, {} left{failures}",
                 label("acknowledged"),
                 bar(part),
                 part * 100.0,
@@ -142,8 +142,24 @@ impl Live {
         lines
     }
 
-    fn brokers(&self, _now: Duration, _gauges: &Gauges) -> impl Iterator<Item = (String, String)> {
-        iter::empty()
+    /// A line for each broker. What was sent is of the time since the frame before.
+    fn brokers(&self, now: Duration, gauges: &Gauges) -> impl Iterator<Item = (String, String)> {
+        let seconds = now.saturating_sub(self.before_at).as_secs_f64().max(1e-9);
+        gauges.brokers.iter().map(move |broker| {
+            let before = self.before.brokers.iter().find(|before| before.id == broker.id);
+            let sent = broker.bytes.saturating_sub(before.map_or(0, |before| before.bytes)) as f64 / seconds;
+            let latency = broker.latency.map_or_else(String::new, |(p50, p99, _)| {
+                format!("   request 50 % {}   99 % {}", show_time(p50 * 1e6), show_time(p99 * 1e6))
+            });
+            let state = if broker.connected { "" } else { "   not connected" };
+            let text = format!(
+                "{}   {} in flight   {} MB/s sent{latency}{state}",
+                broker.address,
+                broker.in_flight,
+                show_short(sent / 1e6)
+            );
+            (format!("broker {}", broker.id), text)
+        })
     }
 }
 
@@ -152,12 +168,16 @@ fn bar(part: f64) -> String {
     format!("{}{}", "█".repeat(full), "░".repeat(BAR - full))
 }
 
-/// The throughput of the last intervals, the highest as the highest.
+/// The throughput of the last seconds, the highest as the highest; a mark is as long as the time between two frames, or an interval
+/// if that is longer.
 fn sparks(intervals: &[Interval]) -> String {
-    let last = intervals.get(intervals.len().saturating_sub(SPARK_COUNT)..).unwrap_or_default();
-    let highest = last.iter().map(Interval::per_second).fold(0.0, f64::max).max(1e-9);
-    let spark = |one: &Interval| SPARKS[(one.per_second() / highest * 7.0).round().clamp(0.0, 7.0) as usize];
-    last.iter().map(spark).collect()
+    let one = intervals.last().map_or(EVERY, |last| last.to.saturating_sub(last.from)).as_nanos().max(1);
+    let together = (EVERY.as_nanos() / one).max(1) as usize;
+    let mut rates: Vec<f64> =
+        intervals.rchunks(together).take(SPARK_COUNT).map(|few| merged(few).per_second()).collect();
+    rates.reverse();
+    let highest = rates.iter().copied().fold(0.0, f64::max).max(1e-9);
+    rates.iter().map(|rate| SPARKS[(rate / highest * 7.0).round().clamp(0.0, 7.0) as usize]).collect()
 }
 
 /// Minutes and seconds.
@@ -166,5 +186,48 @@ fn clock(seconds: f64) -> String {
     match seconds / 3_600 {
         0 => format!("{}:{:02}", seconds / 60, seconds % 60),
         hours => format!("{hours}:{:02}:{:02}", seconds / 60 % 60, seconds % 60),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Live, clock, sparks};
+    use crate::perf::gauges::{Broker, Gauges};
+    use crate::perf::timeline::{Interval, Latency};
+    use console::strip_ansi_codes;
+    use std::time::Duration;
+
+    fn interval(number: u64, acked: u64) -> Interval {
+        let at = |number| Duration::from_millis(number * 200);
+        let latency = Some(Latency { p50: 1_500_000, p99: 4_000_000, max: 9_000_000, samples: 10 });
+        let (from, to) = (at(number), at(number + 1));
+        Interval { from, to, acked, failed: 1, latency, buffer_used: 0, in_flight: 0, waiting: 0 }
+    }
+
+    #[test]
+    fn a_frame_tells_the_last_second() {
+        let live = Live::new("what".to_owned(), 10_000, 100);
+        let intervals: Vec<Interval> = (0..10).map(|number| interval(number, 100 + number)).collect();
+        let broker =
+            Broker { id: 3, address: "host:9092".to_owned(), connected: true, in_flight: 2, ..Broker::default() };
+        let gauges =
+            Gauges { buffer_total: 4_096, buffer_used: 1_024, in_flight: 2, waiting: 1, brokers: vec![broker] };
+        let frame = live.frame(Duration::from_secs(2), &intervals, &gauges);
+        let lines: Vec<String> = frame.iter().map(|line| strip_ansi_codes(line).into_owned()).collect();
+        let has = |line: usize, text: &str| assert!(lines[line].contains(text), "{text}: {}", lines[line]);
+        has(0, "what");
+        has(1, " 11 %   1,045 of 10,000 records   0:02 gone, 0:16 left  10 failed");
+        has(2, "535 records/s   0.05 MB/s");
+        has(3, "50 % 1.5 ms   99 % 4 ms   max 9 ms");
+        has(4, " 25 % of 4 KiB   1 sender waits");
+        has(5, "2 requests");
+        has(6, "broker 3     host:9092   2 in flight");
+    }
+
+    #[test]
+    fn the_highest_rate_is_the_highest_spark() {
+        let intervals = [interval(0, 0), interval(1, 50), interval(2, 100)];
+        assert_eq!(sparks(&intervals), "▁▅█");
+        assert_eq!([clock(59.9), clock(61.0), clock(7_265.0)], ["0:59", "1:01", "2:01:05"]);
     }
 }

@@ -148,7 +148,7 @@ mod tests {
         assert_eq!(first.latency.map(|latency| latency.samples), Some(1));
         assert_eq!((second.acked, second.failed, second.latency), (0, 10, None));
         assert_eq!((second.from, second.to), (Duration::from_millis(10), Duration::from_millis(30)));
-        assert_eq!(first.per_second().round(), 3_000.0);
+        assert!((2_999.0..3_001.0).contains(&first.per_second()));
         assert_eq!(tracker.latency().len(), 1, "the whole run keeps what an interval took");
     }
 
@@ -168,17 +168,17 @@ mod tests {
     fn a_long_run_has_longer_intervals_and_loses_none() {
         let tracker = Tracker::new(u64::MAX, 1);
         let mut timeline = Timeline::new(Duration::from_millis(10));
-        for look in 1..=3_000_u32 {
+        for look in 1..=700_u32 {
             tracker.sample(0, u64::from(look) - 1, Instant::now());
             tracker.outcome(0, u64::from(look) - 1, 1, None);
             timeline.look(Duration::from_millis(10) * look, &tracker, &Gauges::default());
         }
         let intervals = timeline.intervals();
-        assert!(intervals.len() <= MOST && timeline.every() == Duration::from_millis(80), "{}", intervals.len());
-        assert_eq!(intervals.iter().map(|interval| interval.acked).sum::<u64>(), 3_000);
+        assert!(intervals.len() <= MOST && timeline.every() == Duration::from_millis(20), "{}", intervals.len());
+        assert_eq!(intervals.iter().map(|interval| interval.acked).sum::<u64>(), 700);
         assert_eq!(
             intervals.iter().filter_map(|interval| interval.latency).map(|latency| latency.samples).sum::<u64>(),
-            3_000
+            700
         );
         assert!(intervals.windows(2).all(|pair| pair[0].to == pair[1].from), "without gaps");
     }

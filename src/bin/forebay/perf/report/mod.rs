@@ -7,7 +7,7 @@ mod chart;
 mod facts;
 mod html;
 
-use super::gauges::Gauges;
+use super::gauges::{Broker, Gauges};
 use super::summary::{Summary, grouped};
 use super::timeline::{Interval, Latency};
 use chart::{Axis, Chart, Series};
@@ -15,6 +15,7 @@ use forebay::config::{Config, ConfigBuilder};
 use hdrhistogram::Histogram;
 use html::{bytes, date, escaped, short, table, time};
 use serde_json::{Value, json};
+use std::fmt::Write as _;
 use std::fs::{File, OpenOptions};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -130,7 +131,7 @@ impl Report<'_> {
     fn tiles(&self) -> String {
         let summary = self.summary;
         let at = |histogram: &Histogram<u64>, quantile| time(histogram.value_at_quantile(quantile) as f64);
-        [
+        let tiles = [
             (short(summary.per_second()), "records/s acknowledged"),
             (format!("{} MB/s", short(summary.megabytes_per_second())), "of values"),
             (at(&summary.latency, 0.5), "send to ack, median"),
@@ -139,10 +140,12 @@ impl Report<'_> {
             (at(&summary.send_time, 0.99), "send call, 99 %"),
             (time(summary.cpu_ns_per_record()), "client CPU per record"),
             (bytes(summary.max_rss as f64), "most resident memory"),
-        ]
-        .iter()
-        .map(|(figure, name)| format!("<div class=\"tile\"><b>{}</b><span>{name}</span></div>\n", escaped(figure)))
-        .collect()
+        ];
+        let mut out = String::new();
+        for (figure, name) in tiles {
+            let _ = writeln!(out, "<div class=\"tile\"><b>{}</b><span>{name}</span></div>", escaped(&figure));
+        }
+        out
     }
 
     fn charts(&self) -> String {
@@ -173,7 +176,11 @@ impl Report<'_> {
         let latencies: Vec<Latency> = self.intervals.iter().filter_map(|one| one.latency).collect();
         let lowest = latencies.iter().map(|one| one.p50).min().unwrap_or(1) as f64;
         let slowest = latencies.iter().map(|one| one.max).max().unwrap_or(1) as f64;
-        let of = |part: fn(Latency) -> u64| steps(&|one| one.latency.map(|latency| part(latency) as f64));
+        let of = |part: fn(Latency) -> u64| {
+            let mut points = steps(&|one| one.latency.map(|latency| part(latency) as f64));
+            points.retain(|(_, _, value)| value.is_some());
+            points
+        };
         let latency = Chart {
             title: "Send to acknowledgement",
             x: seconds(),
@@ -218,7 +225,9 @@ impl Report<'_> {
         };
         [
             throughput.figure(""),
-            latency.figure("Of the records that were acknowledged in an interval."),
+            latency.figure(
+                "Of the records that were acknowledged in an interval; the line spans those in which none was.",
+            ),
             buffer.figure("At the end of each interval."),
             in_flight.figure("At the end of each interval."),
         ]
@@ -272,7 +281,35 @@ impl Report<'_> {
     }
 
     fn brokers(&self) -> String {
-        String::new()
+        if self.gauges.brokers.is_empty() {
+            return String::new();
+        }
+        let head = ["broker", "requests", "sent", "latency 50 %", "99 %", "max", "throttled"];
+        let milliseconds = |value: f64| time(value * 1e6);
+        let rows: Vec<_> = self
+            .gauges
+            .brokers
+            .iter()
+            .map(|broker| {
+                let none = || "–".to_owned();
+                let of =
+                    |part: fn((f64, f64, f64)) -> f64| broker.latency.map_or_else(none, |all| milliseconds(part(all)));
+                vec![
+                    format!("{} at {}", broker.id, broker.address),
+                    grouped(broker.requests),
+                    bytes(broker.bytes as f64),
+                    of(|latency| latency.0),
+                    of(|latency| latency.1),
+                    of(|latency| latency.2),
+                    if broker.throttled > 0.0 { milliseconds(broker.throttled) } else { none() },
+                ]
+            })
+            .collect();
+        format!(
+            "<section id=\"brokers\">\n<h2>Brokers</h2>\n{}<p class=\"sub\">{}</p>\n</section>\n",
+            table(&head, &rows, true),
+            "Latency: of Produce requests, in the last 30 to 60 seconds of the run."
+        )
     }
 
     fn data(&self, now: u64, machine: &[Vec<String>]) -> Value {
@@ -310,11 +347,24 @@ impl Report<'_> {
             "ack_ns": percentiles(&self.summary.latency),
             "buffer_total_bytes": self.gauges.buffer_total,
             "intervals": intervals,
+            "brokers": self.gauges.brokers.iter().map(broker).collect::<Vec<_>>(),
             "run": pairs(&self.run),
             "settings": pairs(&self.settings),
             "machine": pairs(machine),
         })
     }
+}
+
+fn broker(broker: &Broker) -> Value {
+    let latency = broker.latency.map(|(p50, p99, max)| json!({"p50": p50, "p99": p99, "max": max}));
+    json!({
+        "id": broker.id,
+        "address": broker.address,
+        "requests": broker.requests,
+        "sent_bytes": broker.bytes,
+        "request_latency_ms": latency,
+        "throttled_ms": broker.throttled,
+    })
 }
 
 fn short_seconds(seconds: f64) -> String {
