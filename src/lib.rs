@@ -64,3 +64,16 @@ pub use receipt_future::DeliveryFuture;
 pub use record::{Header, Record, Topic};
 pub use reservation::Reservation;
 pub use sender::Sender;
+
+/// The Rust code of the pages must compile.
+#[cfg(doctest)]
+mod pages {
+    #[doc = include_str!("../README.md")]
+    struct Readme;
+    #[doc = include_str!("../docs/getting-started.md")]
+    struct GettingStarted;
+    #[doc = include_str!("../docs/embedding.md")]
+    struct Embedding;
+    #[doc = include_str!("../docs/migrating-from-java.md")]
+    struct MigratingFromJava;
+}

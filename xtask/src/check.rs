@@ -3,7 +3,7 @@
 use std::process::{Command, ExitStatus};
 
 use crate::report::{Report, Step};
-use crate::{browser, fuzz, instructions, kafka, loom, memcheck, msrv, mutants, run, shuttle, sim, suites};
+use crate::{browser, examples, fuzz, instructions, kafka, loom, memcheck, msrv, mutants, run, shuttle, sim, suites};
 
 /// With the features that are off by default: their suites would run no test.
 const WORKSPACE_TESTS: [&str; 9] = [
@@ -30,7 +30,7 @@ const STEPS: &[(&str, Work)] = &[
     ("clippy", clippy),
     // The models have steps of their own: without `--cfg loom` or `--cfg shuttle` their files hold no test.
     ("tests", || Step::timed("tests", |step| tests(step, run::cargo(&WORKSPACE_TESTS)))),
-    ("examples", examples),
+    ("examples", examples::step),
     ("benches", benches),
     ("rivals", rivals),
     ("docs", docs),
@@ -129,18 +129,6 @@ fn judge(step: &mut Step, status: ExitStatus, lines: &[String]) {
     if !status.success() && step.failed == before {
         step.fail(format!("{}: {status}", suites.last().map_or("cargo test", |suite| &suite.name)));
     }
-}
-
-fn examples() -> Step {
-    Step::timed("examples", |step| match run::heard(run::cargo(&["build", "--workspace", "--examples"])) {
-        Ok((status, _)) if !status.success() => step.fail(format!("cargo build --examples: {status}")),
-        // Cargo is content to build none.
-        Ok((_, lines)) if lines.iter().any(|line| line.contains("no targets matched")) => {
-            step.fail("there is no example");
-        }
-        Ok(_) => step.pass(),
-        Err(why) => step.fail(why),
-    })
 }
 
 /// Every bench once, unmeasured: criterion does that under `cargo test`.

@@ -4,6 +4,7 @@
 
 mod browser;
 mod check;
+mod examples;
 mod fuzz;
 #[cfg(test)]
 mod guarantees;

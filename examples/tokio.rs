@@ -1,0 +1,62 @@
+//! In a tokio program: tasks send without blocking a worker and await outcomes. `cargo run --example tokio`
+//!
+//! `send` may block its thread while the buffer is full, which a task must not do. `try_send` never does: where it says
+//! `Full`, the task steps aside for a moment and tries again. The records' outcomes are futures of any runtime.
+
+use forebay::{Producer, Receipt, Record, SendErrorKind, Topic};
+use forebay_mock_broker::MockBroker;
+use std::time::Duration;
+
+const TASKS: u32 = 8;
+const RECORDS: u32 = 500;
+
+type AnyError = Box<dyn std::error::Error + Send + Sync>;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), AnyError> {
+    let broker = MockBroker::builder().partitions(3).start()?;
+    // Small enough to fill: 64 KiB.
+    let producer = Producer::builder().bootstrap_servers(broker.bootstrap()).set("buffer.memory", "65536").build()?;
+    let orders = producer.topic("orders")?;
+
+    let tasks: Vec<_> = (0..TASKS).map(|task| tokio::spawn(work(producer.clone(), orders, task))).collect();
+    let mut delivered = 0;
+    for task in tasks {
+        delivered += task.await??;
+    }
+    assert_eq!(delivered, TASKS * RECORDS);
+
+    // `close` waits for the I/O thread, so it has a thread of its own too.
+    tokio::task::spawn_blocking(move || producer.close(Duration::from_secs(30))).await??;
+    let stored: usize = (0..3).map(|partition| broker.records("orders", partition).len()).sum();
+    assert_eq!(stored, (TASKS * RECORDS) as usize);
+    println!("{delivered} records of {TASKS} tasks awaited");
+    Ok(())
+}
+
+/// One task with a sender of its own. Answers how many of its records were delivered.
+async fn work(producer: Producer, orders: Topic, task: u32) -> Result<u32, AnyError> {
+    let mut sender = producer.sender()?;
+    let mut receipts = Vec::new();
+    for number in 0..RECORDS {
+        let value = format!("{task}:{number}");
+        let record = Record::to(orders).value(value.as_bytes());
+        receipts.push(patiently(|| sender.try_send(record).map_err(|refused| refused.kind)).await?);
+    }
+    let mut delivered = 0;
+    for receipt in receipts {
+        producer.delivery(receipt).await?;
+        delivered += 1;
+    }
+    Ok(delivered)
+}
+
+/// Tries until there is room and the topic is known, or until it is plain that waiting will not help.
+async fn patiently(mut attempt: impl FnMut() -> Result<Receipt, SendErrorKind>) -> Result<Receipt, SendErrorKind> {
+    loop {
+        match attempt() {
+            Err(kind) if kind.is_retriable() => tokio::time::sleep(Duration::from_millis(1)).await,
+            outcome => return outcome,
+        }
+    }
+}
