@@ -3,10 +3,11 @@
 use crate::clock;
 use crate::error::{SendError, SendErrorKind};
 use crate::hub::Hub;
+use crate::interceptor::Chain;
 use crate::outcomes::SenderLog;
 use crate::partitioner::{Partitioner, Sticky, keyed};
 use crate::producer::Inner;
-use crate::reservation::Reservation;
+use crate::reservation::{Reservation, Tail};
 use crate::sender::Patience;
 use crate::{Receipt, Record};
 use forebay_engine::{Claim, ClaimError, Grant, Lane, ProducerEnd};
@@ -59,7 +60,7 @@ impl OpenLane {
 
 /// A record that has its partition, its time and its size.
 #[derive(Clone, Copy)]
-struct Plan {
+pub(crate) struct Plan {
     partition: u32,
     timestamp: i64,
     window: i64,
@@ -77,7 +78,7 @@ impl Lanes {
             id: log.id,
             log,
             hub: inner.hub.clone(),
-            largest: inner.largest_record(),
+            largest: Lanes::first_limit(inner),
             batch_size: config.batch_size(),
             ignore_keys: config.partitioner_ignore_keys(),
         }
@@ -107,7 +108,7 @@ impl Lanes {
                 }
                 self.send_where_planned(inner, record, plan, patience)
             }
-            Err(refusal) => self.send_slowly(inner, record, Waits::new(inner, patience), refusal),
+            Err(refusal) => self.send_slowly(inner, record, patience, refusal),
         }
     }
 
@@ -183,9 +184,13 @@ impl Lanes {
         &mut self,
         inner: &Inner,
         record: Record<'a>,
-        waits: Waits,
+        patience: Patience,
         refusal: Refusal,
     ) -> Result<Receipt, SendError<'a>> {
+        if let Some(chain) = self.intercepted(inner, &refusal) {
+            return self.send_intercepted(inner, chain, record, patience);
+        }
+        let waits = Waits::new(inner, patience);
         self.prepare(inner, &record, record.value.map(<[u8]>::len), &waits, refusal)
             .and_then(|plan| self.write(inner, &record, &plan, || waits))
             .map_err(|kind| SendError { record, kind })
@@ -203,6 +208,9 @@ impl Lanes {
         let mut waits = None;
         let planned = match self.plan_only(&record, Some(len)) {
             Err(refusal) => {
+                if let Some(chain) = self.intercepted(inner, &refusal) {
+                    return self.reserve_intercepted(inner, chain, record, len, patience);
+                }
                 let waits = waits.insert(Waits::new(inner, patience));
                 self.prepare(inner, &record, Some(len), waits, refusal)
             }
@@ -210,20 +218,21 @@ impl Lanes {
         };
         let waits = || waits.unwrap_or_else(|| Waits::new(inner, patience));
         planned
-            .and_then(|plan| self.claim_value(inner, record, len, waits, &plan))
+            .and_then(|plan| self.claim_value(inner, &record, Tail::Headers(record.headers), len, waits, &plan))
             .map_err(|kind| SendError { record, kind })
     }
 
-    fn claim_value<'s, 'a>(
+    pub(crate) fn claim_value<'s, 'a>(
         &'s mut self,
         inner: &Inner,
-        record: Record<'a>,
+        record: &Record<'_>,
+        tail: Tail<'a>,
         len: usize,
         waits: impl FnOnce() -> Waits,
         plan: &Plan,
     ) -> Result<Reservation<'s, 'a>, SendErrorKind> {
         let Lanes { topics, end, id, .. } = self;
-        let open = open_lane(topics, &record, plan.partition).ok_or(SendErrorKind::Closed)?;
+        let open = open_lane(topics, record, plan.partition).ok_or(SendErrorKind::Closed)?;
         open.lane.set_window(plan.window);
         // A record that fits a segment is contiguous, so that its value is one slice.
         let total = plan.shape.total_len;
@@ -231,7 +240,30 @@ impl Lanes {
         let receipt = Receipt { sender: *id, slot: open.slot, ordinal: open.ordinal, timestamp: plan.timestamp };
         let claim = open.lane.claim_or(total, head, |refused| wait_for_memory(inner, end, refused, &waits()))?;
         let delta = plan.timestamp.wrapping_sub(plan.window);
-        Ok(Reservation::new(claim, &mut open.ordinal, receipt, record, &plan.shape, delta, len))
+        Ok(Reservation::new(claim, &mut open.ordinal, receipt, record.key, tail, &plan.shape, delta, len))
+    }
+
+    /// The interceptors, if a record is where it is because it must go through them first.
+    fn intercepted<'i>(&self, inner: &'i Inner, refusal: &Refusal) -> Option<&'i Chain> {
+        inner.interceptors.as_ref().filter(|_| self.largest == 0 && matches!(refusal, Refusal::TooLarge))
+    }
+
+    pub(crate) fn set_limit(&mut self, largest: usize) {
+        self.largest = largest;
+    }
+
+    /// The plan of a record whose value the caller writes.
+    pub(crate) fn prepared(
+        &mut self,
+        inner: &Inner,
+        record: &Record<'_>,
+        len: usize,
+        waits: &Waits,
+    ) -> Result<Plan, SendErrorKind> {
+        match self.plan_only(record, Some(len)) {
+            Ok(plan) => Ok(plan),
+            Err(refusal) => self.prepare(inner, record, Some(len), waits, refusal),
+        }
     }
 
     /// Brings a record to where its lane is open: metadata known, partition chosen.
@@ -348,7 +380,9 @@ fn wait_for_memory(
     }
     end.begin_wait(segments)?;
     let begun = Instant::now();
+    let span = tracing::debug_span!(target: "forebay::wait", "memory", segments).entered();
     let end = wait_in_line(inner, end, waits);
+    drop(span);
     inner.count_memory_wait(begun, &end);
     end
 }

@@ -32,6 +32,8 @@ mod clock;
 pub mod config;
 mod error;
 mod hub;
+mod intercepted;
+mod interceptor;
 mod lanes;
 pub mod metrics;
 #[cfg(loom)]
@@ -56,6 +58,7 @@ pub use forebay_io::driver::OAuthToken;
 pub use forebay_io::topics::TopicNameError;
 pub use forebay_io::wire::ErrorCode;
 pub use hub::DeliveryReport;
+pub use interceptor::{InterceptedHeader, InterceptedRecord, Interceptor};
 pub use metrics::Metrics;
 pub use partitioner::Partitioner;
 pub use producer::{Producer, ProducerBuilder};

@@ -1,7 +1,7 @@
 //! Writing a record's value in place.
 
 use crate::error::SendErrorKind;
-use crate::{Receipt, Record};
+use crate::{Header, Receipt};
 use forebay_engine::Claim;
 use forebay_io::wire::record::{self, Shape};
 use std::io::{self, Write};
@@ -15,23 +15,42 @@ pub struct Reservation<'s, 'a> {
     claim: Claim<'s>,
     ordinal: &'s mut u64,
     receipt: Receipt,
-    record: Record<'a>,
+    tail: Tail<'a>,
     /// Value bytes not written yet.
     left: usize,
 }
 
+/// What comes behind the value.
+pub(crate) enum Tail<'a> {
+    /// The application's headers.
+    Headers(&'a [Header<'a>]),
+    /// Headers that are encoded already.
+    Encoded(Vec<u8>),
+}
+
+impl Tail<'_> {
+    /// Of headers that do not live as long as the reservation.
+    pub(crate) fn of(headers: &[Header<'_>]) -> Tail<'static> {
+        let mut bytes = Vec::new();
+        record::suffix_to(headers, &mut |piece: &[u8]| bytes.extend_from_slice(piece));
+        Tail::Encoded(bytes)
+    }
+}
+
 impl<'s, 'a> Reservation<'s, 'a> {
+    #[allow(clippy::too_many_arguments, reason = "the parts of a record, each from another place")]
     pub(crate) fn new(
         mut claim: Claim<'s>,
         ordinal: &'s mut u64,
         receipt: Receipt,
-        record: Record<'a>,
+        key: Option<&[u8]>,
+        tail: Tail<'a>,
         shape: &Shape,
         delta: i64,
         len: usize,
     ) -> Self {
-        record::encode_prefix_to(shape, delta, record.key, Some(len), &mut |piece: &[u8]| claim.put(piece));
-        Reservation { claim, ordinal, receipt, record, left: len }
+        record::encode_prefix_to(shape, delta, key, Some(len), &mut |piece: &[u8]| claim.put(piece));
+        Reservation { claim, ordinal, receipt, tail, left: len }
     }
 
     /// Bytes of the value that are not written yet.
@@ -61,7 +80,10 @@ impl<'s, 'a> Reservation<'s, 'a> {
         } else {
             assert!(self.left == 0, "a reserved value is written to its end before it is committed");
         }
-        record::suffix_to(self.record.headers, &mut |piece: &[u8]| self.claim.put(piece));
+        match &self.tail {
+            Tail::Headers(headers) => record::suffix_to(headers, &mut |piece: &[u8]| self.claim.put(piece)),
+            Tail::Encoded(bytes) => self.claim.put(bytes),
+        }
         self.claim.commit()?;
         *self.ordinal += 1;
         Ok(self.receipt)

@@ -148,3 +148,50 @@ fn retries_errors_and_throttling_are_counted() {
     assert_eq!(throttled.iter().sum::<u64>(), 1, "{throttled:?}");
     producer.close(LONG).expect("told by the flush");
 }
+
+#[test]
+fn every_figure_is_explained_for_who_operates_it() {
+    let page = include_str!("../docs/operating.md");
+    let broker = MockBroker::builder().partitions(1).start().expect("a broker on loopback");
+    let producer = builder(&broker).build().expect("a producer");
+    let topic = producer.topic("t").expect("a name");
+    producer.send(Record::to(topic).value(b"v")).expect("accepted");
+    producer.flush(LONG).expect("delivered");
+    let mut names = std::collections::HashSet::new();
+    producer.metrics().visit(|figure| {
+        let heading = match figure.group {
+            forebay::metrics::Group::Producer => "\n## The producer\n",
+            forebay::metrics::Group::Node => "\n## A broker\n",
+            forebay::metrics::Group::Topic => "\n## A topic\n",
+        };
+        let section = page.split_once(heading).expect("a section").1;
+        let section = section.split("\n## ").next().unwrap_or("");
+        assert!(
+            section.contains(&format!("`{}`", figure.name)),
+            "docs/operating.md lacks {} under {heading}",
+            figure.name
+        );
+        assert!(!figure.help.is_empty() && !figure.unit.is_empty());
+        let labels: Vec<_> = figure.labels.iter().map(|label| label.1).collect();
+        assert!(names.insert(format!("{:?} {} {labels:?}", figure.group, figure.name)), "{} comes twice", figure.name);
+    });
+    assert!(names.len() > 90, "{}", names.len());
+    producer.close(LONG).expect("all delivered");
+}
+
+#[test]
+fn samples_are_configured_as_in_java() {
+    let broker = MockBroker::builder().partitions(1).start().expect("a broker on loopback");
+    let producer = builder(&broker)
+        .set("metrics.sample.window.ms", "1")
+        .set("metrics.num.samples", "2")
+        .build()
+        .expect("a producer");
+    let topic = producer.topic("t").expect("a name");
+    producer.send(Record::to(topic).value(b"v")).expect("accepted");
+    producer.flush(LONG).expect("delivered");
+    let metrics = wait_until(&producer, "past its samples", |m| m.request_latency.recent == 0);
+    assert!(near(metrics.request_latency.avg, 0.0) && near(metrics.record_delivered.per_second, 0.0));
+    assert_eq!((metrics.request_latency.count, metrics.record_delivered.total), (1, 1), "totals stay");
+    producer.close(LONG).expect("all delivered");
+}

@@ -218,6 +218,15 @@ setters! {
     /// How long the I/O thread polls for more work before it sleeps. Default 0; whole microseconds, at most a second. This project's
     /// own key, of use with `linger.ms=0`.
     io_spin(time: Duration) "io.spin.us" = |b, k, v| b.set(k, v.as_nanos().div_ceil(1_000).to_string());
+    /// How long a sample of the metrics is. Default 30 s.
+    metrics_sample_window(time: Duration) "metrics.sample.window.ms" = |b, k, v| b.millis(k, v);
+    /// How many samples the metrics keep: averages, maxima, quantiles and rates are of these. Default 2.
+    metrics_num_samples(samples: u32) "metrics.num.samples" = |b, k, v| b.set(k, v.to_string());
+    /// How often the statistics callback gets the metrics as JSON. Default zero: never. At most a day.
+    statistics_interval(time: Duration) "statistics.interval.ms" = |b, k, v| b.millis(k, v);
+    /// How often the metrics go to the recorder of the `metrics` facade, with the Cargo feature of that name. Default 10 s; zero is
+    /// never.
+    metrics_publish_interval(time: Duration) "metrics.publish.interval.ms" = |b, k, v| b.millis(k, v);
     /// How connections are secured. Default PLAINTEXT.
     security_protocol(protocol: SecurityProtocol) "security.protocol" = |b, k, v| b.set(k, v.to_string());
     /// `https` (default): certificates must be for the host name. Nothing: any host's will do, which is not safe.

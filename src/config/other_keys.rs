@@ -22,7 +22,8 @@ const PLUG_INS: &str = "Serialisation, plug-ins, metrics";
 const TLS: &str = "TLS (other keys)";
 const SASL: &str = "SASL (other keys)";
 
-const SAMPLES: Standing = Standing::Accepted("No effect: this version keeps no sampled metrics.");
+const LEVEL: Standing =
+    Standing::Accepted("No effect: every figure is kept at any level; none is counted for a single record.");
 const JAVA_TLS: Standing =
     Standing::Accepted("No effect: it chooses among Java's own parts, and TLS is rustls's here.");
 const NO_SASL: Standing = Standing::Accepted(
@@ -71,14 +72,12 @@ pub(super) const OTHER: &[KeySpec] = &[
     row(PLUG_INS, "config.providers", Kind::List, "",
         Standing::Refused("Java classes cannot be loaded. Remove it, and put the values in yourself or set them from the environment")),
     row(PLUG_INS, "interceptor.classes", Kind::List, "",
-        Standing::Refused("Java classes cannot be loaded. Remove it, and act on records before the send and on delivery reports after")),
+        Standing::Refused("Java classes cannot be loaded. Remove it, and give the builder interceptors (ProducerBuilder::interceptor)")),
     row(PLUG_INS, "metric.reporters", Kind::List, "org.apache.kafka.common.metrics.JmxReporter",
-        Standing::Refused("Java classes cannot be loaded. Remove it")),
+        Standing::Refused("Java classes cannot be loaded. Remove it, and read Producer::metrics, or turn on the Cargo feature `metrics`")),
     row(PLUG_INS, "enable.metrics.push", Kind::Bool, "true",
         Standing::Only(&["false"], "this version pushes no metrics to the broker. Use false")),
-    row(PLUG_INS, "metrics.num.samples", Kind::Int(1, INT), "2", SAMPLES),
-    row(PLUG_INS, "metrics.recording.level", Kind::Choice(&["INFO", "DEBUG", "TRACE"]), "INFO", SAMPLES),
-    row(PLUG_INS, "metrics.sample.window.ms", Kind::Millis(0, LONG), "30000", SAMPLES),
+    row(PLUG_INS, "metrics.recording.level", Kind::Choice(&["INFO", "DEBUG", "TRACE"]), "INFO", LEVEL),
     row(TLS, "security.providers", Kind::Text, "", Standing::Refused("Java classes cannot be loaded. Remove it")),
     row(TLS, "ssl.cipher.suites", Kind::List, "",
         Standing::Refused("the cipher suites are rustls's, all of them safe. Remove it, and choose versions by ssl.enabled.protocols")),

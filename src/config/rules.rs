@@ -39,6 +39,7 @@ pub(super) fn check(builder: &ConfigBuilder) -> Result<Config, ConfigError> {
     check.idempotence();
     check.sizes();
     check.compression();
+    check.figures();
     check.times();
     if check.problems.is_empty() {
         let properties = check.properties();
@@ -204,6 +205,13 @@ impl Check<'_> {
         {
             let message = format!("this build has no {chosen}: turn on the Cargo feature `{chosen}` of forebay");
             self.problem("compression.type", message);
+        }
+    }
+
+    fn figures(&mut self) {
+        if !cfg!(feature = "statistics") && !self.settings.statistics_interval.is_zero() {
+            let message = "this build has no statistics: turn on the Cargo feature `statistics` of forebay".to_owned();
+            self.problem("statistics.interval.ms", message);
         }
     }
 

@@ -195,6 +195,14 @@ settings! {
     partitioner_ignore_keys: bool => bool, |s| s.partitioner_ignore_keys;
     /// `io.spin.us`
     io_spin: Duration => Duration, |s| s.io_spin;
+    /// `metrics.sample.window.ms`
+    metrics_sample_window: Duration => Duration, |s| s.metrics_sample_window;
+    /// `metrics.num.samples`
+    metrics_num_samples: u32 => u32, |s| s.metrics_num_samples;
+    /// `statistics.interval.ms`: zero is never.
+    statistics_interval: Duration => Duration, |s| s.statistics_interval;
+    /// `metrics.publish.interval.ms`: zero is never.
+    metrics_publish_interval: Duration => Duration, |s| s.metrics_publish_interval;
     /// `allow.auto.create.topics`
     allow_auto_create_topics: bool => bool, |s| s.allow_auto_create_topics;
 }

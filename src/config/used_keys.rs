@@ -38,6 +38,7 @@ const COMPRESSION: &str = "Compression";
 const DELIVERY: &str = "Delivery";
 const CONNECTION: &str = "Cluster and connections";
 const PARTITION: &str = "Partitioning";
+const FIGURES: &str = "Metrics";
 
 // A row reads as a row of a table, not one argument a line.
 #[rustfmt::skip]
@@ -149,4 +150,15 @@ pub(super) const USED: &[KeySpec] = &[
     row(CONNECTION, "receive.buffer.bytes", Kind::Bytes(-1, INT), "32768", |s, v| s.receive_buffer = usize::try_from(v.int()).ok(),
         "The socket's receive buffer (`SO_RCVBUF`); -1 leaves it to the operating system.",
         ""),
+    row(FIGURES, "metrics.sample.window.ms", Kind::Millis(0, LONG), "30000", |s, v| s.metrics_sample_window = v.duration(),
+        "How long a sample of the metrics is. Averages, maxima, quantiles and rates are of the last `metrics.num.samples` samples.",
+        "0 counts as 1."),
+    row(FIGURES, "metrics.num.samples", Kind::Int(1, INT), "2", |s, v| s.metrics_num_samples = v.int() as u32,
+        "How many samples the metrics keep.", "Of more than eight, several are kept as one; the time that they cover together stays."),
+    of(Origin::Librdkafka, row(FIGURES, "statistics.interval.ms", Kind::Millis(0, 86_400_000), "0", |s, v| s.statistics_interval = v.duration(),
+        "How often the statistics callback gets the metrics as JSON; without a callback they are logged. 0 is never.",
+        "Needs the Cargo feature `statistics`, which is on by default.")),
+    of(Origin::Forebay, row(FIGURES, "metrics.publish.interval.ms", Kind::Millis(0, LONG), "10000", |s, v| s.metrics_publish_interval = v.duration(),
+        "How often the metrics go to the recorder of the `metrics` facade. 0 is never.",
+        "Only with the Cargo feature `metrics`; without it, nothing is published.")),
 ];

@@ -7,9 +7,21 @@
 //! Nothing is counted for a single record, and nothing by a thread that sends, unless it waits anyhow: the I/O thread counts
 //! batches, requests and answers, into memory that has its size from the start.
 
+#[cfg(feature = "metrics")]
+mod facade;
+mod names;
+mod prometheus;
 mod read;
+mod reporter;
+#[cfg(feature = "statistics")]
+mod statistics;
 mod write;
 
+pub use names::{Figure, Group, Kind};
+pub(crate) use read::Source;
+pub(crate) use reporter::Reporter;
+
+use crate::config::Config;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -116,6 +128,38 @@ pub struct Metrics {
     pub nodes: Vec<NodeMetrics>,
     /// Each topic in use.
     pub topics: Vec<TopicMetrics>,
+}
+
+/// A statistics callback.
+pub(crate) type OnStatistics = Box<dyn FnMut(&str) + Send>;
+
+/// Starts what tells the figures on an interval, if that is asked for.
+pub(crate) fn report(
+    config: &Config,
+    source: Source,
+    on_statistics: Option<OnStatistics>,
+) -> std::io::Result<Option<Reporter>> {
+    #[cfg_attr(
+        not(any(feature = "statistics", feature = "metrics")),
+        expect(unused_mut, reason = "nobody adds a task")
+    )]
+    let mut tasks = Vec::new();
+    #[cfg(feature = "statistics")]
+    if !config.statistics_interval().is_zero() {
+        let mut tell = on_statistics.unwrap_or_else(|| {
+            Box::new(|json| tracing::info!(target: "forebay::statistics", statistics = json, "statistics"))
+        });
+        tasks.push(reporter::Task::new(config.statistics_interval(), move |source| tell(&source.read().to_json())));
+    }
+    #[cfg(feature = "metrics")]
+    if !config.metrics_publish_interval().is_zero() {
+        tasks.push(reporter::Task::new(config.metrics_publish_interval(), |source| source.read().publish()));
+    }
+    #[cfg(not(feature = "statistics"))]
+    drop(on_statistics);
+    #[cfg(not(any(feature = "statistics", feature = "metrics")))]
+    let _ = config;
+    Reporter::start(source, tasks)
 }
 
 /// One broker's part of [`Metrics`] (Java's `producer-node-metrics`).

@@ -2,9 +2,11 @@
 
 use super::{Metrics, NodeMetrics, Rate, Summary, TopicMetrics};
 use crate::Producer;
-use crate::producer::Inner;
+use forebay_engine::Engine;
+use forebay_io::driver::Clock;
 use forebay_io::metrics::{Meters, NodeMeters, Reading, Series, TopicMeters};
 use forebay_io::time::Time;
+use std::sync::Arc;
 use std::time::Duration;
 
 impl Producer {
@@ -24,12 +26,33 @@ impl Producer {
     /// # }
     /// ```
     pub fn metrics(&self) -> Metrics {
-        read(&self.inner)
+        self.inner.source.read()
+    }
+
+    /// The figures now as one line of JSON, as the statistics callback gets them: [`Metrics::to_json`].
+    #[cfg(feature = "statistics")]
+    pub fn statistics(&self) -> String {
+        self.metrics().to_json()
     }
 }
 
-pub(crate) fn read(inner: &Inner) -> Metrics {
-    let (meters, now) = (inner.meters(), inner.now());
+/// Where figures come from. It keeps no producer open.
+#[derive(Clone)]
+pub(crate) struct Source {
+    pub(crate) client_id: Arc<str>,
+    pub(crate) engine: Engine,
+    pub(crate) meters: Arc<Meters>,
+    pub(crate) clock: Clock,
+}
+
+impl Source {
+    pub(crate) fn read(&self) -> Metrics {
+        read(self)
+    }
+}
+
+fn read(source: &Source) -> Metrics {
+    let (meters, now) = (&source.meters, source.clock.now());
     let totals = &meters.totals;
     let rate = |series: &Series| rate(&series.read(now));
     let sizes = |series: &Series| summary(&series.read(now), 1.0);
@@ -38,11 +61,11 @@ pub(crate) fn read(inner: &Inner) -> Metrics {
     let records = totals.record_send.sum();
     let (awake, asleep) = (totals.io_time_ns.read(now), totals.io_wait_ns.read(now));
     Metrics {
-        client_id: inner.config.client_id().to_owned(),
+        client_id: source.client_id.as_ref().to_owned(),
         age: now.since(Time::ZERO),
-        buffer_total_bytes: inner.engine.total_bytes() as u64,
-        buffer_available_bytes: inner.engine.available_bytes() as u64,
-        waiting_threads: inner.engine.waiting_senders() as u64,
+        buffer_total_bytes: source.engine.total_bytes() as u64,
+        buffer_available_bytes: source.engine.available_bytes() as u64,
+        waiting_threads: source.engine.waiting_senders() as u64,
         buffer_exhausted: rate(&totals.buffer_exhausted),
         bufferpool_wait_time: Duration::from_nanos(totals.buffer_wait_ns.sum()),
         bufferpool_wait_ratio: ratio(&totals.buffer_wait_ns.read(now)),

@@ -115,6 +115,10 @@ const NAMED: &[(&str, &str)] = &[
     ("sasl.jaas.config", ""),
     ("sasl.oauthbearer.token.endpoint.url", ""),
     ("allow.auto.create.topics", "false"),
+    ("metrics.sample.window.ms", "23"),
+    ("metrics.num.samples", "24"),
+    ("statistics.interval.ms", "25"),
+    ("metrics.publish.interval.ms", "26"),
 ];
 
 #[test]
@@ -170,6 +174,10 @@ fn typed_methods_set_what_the_names_set() {
         .sasl_jaas_config("")
         .sasl_oauthbearer_token_endpoint_url("")
         .allow_auto_create_topics(false)
+        .metrics_sample_window(Duration::from_millis(23))
+        .metrics_num_samples(24)
+        .statistics_interval(Duration::from_millis(25))
+        .metrics_publish_interval(Duration::from_millis(26))
         .build()
         .expect("valid");
     let named = Config::from_map(NAMED.iter().copied()).expect("valid");

@@ -14,7 +14,7 @@ const WORKSPACE_TESTS: [&str; 9] = [
     "--exclude",
     "forebay-shuttle-tests",
     "--features",
-    "forebay/pkcs12,forebay/serde",
+    "forebay/pkcs12,forebay/serde,forebay/metrics",
     "--no-fail-fast",
 ];
 

@@ -10,7 +10,6 @@ use forebay_engine::Ring;
 use super::Bell;
 use super::requests::Requests;
 use crate::core::Request;
-use crate::metrics::Meters;
 use crate::time::Time;
 
 /// The application's end of a driver.
@@ -19,7 +18,6 @@ use crate::time::Time;
 #[derive(Debug)]
 pub struct DriverHandle {
     pub(super) shared: Arc<Shared>,
-    pub(super) meters: Arc<Meters>,
     pub(super) io_thread: ThreadId,
     /// Locked while somebody waits for the end, so that everybody else who does waits as well.
     pub(super) thread: Mutex<Option<JoinHandle<()>>>,
@@ -30,7 +28,23 @@ pub(super) struct Shared {
     pub(super) requests: Requests,
     pub(super) bell: Bell,
     pub(super) poisoned: AtomicBool,
-    pub(super) start: Instant,
+    pub(super) clock: Clock,
+}
+
+/// The time that a driver tells its core.
+#[derive(Copy, Clone, Debug)]
+pub struct Clock(Instant);
+
+impl Clock {
+    /// A clock that begins now.
+    pub fn start() -> Self {
+        Self(Instant::now())
+    }
+
+    /// The core's moment now.
+    pub fn now(&self) -> Time {
+        Time::ZERO + self.0.elapsed()
+    }
 }
 
 /// The I/O thread has ended; nothing can be requested of it any more.
@@ -45,16 +59,6 @@ impl DriverHandle {
     /// [`Ended`] if it has ended; nobody will act on the request.
     pub fn request(&self, request: Request) -> Result<(), Ended> {
         self.shared.requests.add(request, || self.shared.bell.ring())
-    }
-
-    /// What the producer counts.
-    pub fn meters(&self) -> &Meters {
-        &self.meters
-    }
-
-    /// The core's moment now, for reading its figures.
-    pub fn now(&self) -> Time {
-        self.shared.now()
     }
 
     /// The core's moment that is `after` from now.
@@ -92,6 +96,6 @@ impl DriverHandle {
 
 impl Shared {
     pub(super) fn now(&self) -> Time {
-        Time::ZERO + self.start.elapsed()
+        self.clock.now()
     }
 }

@@ -21,7 +21,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bumpalo::Bump;
 use forebay_engine::IoSide;
@@ -40,7 +40,7 @@ use crate::topics::TopicTable;
 
 pub use self::bell::Bell;
 pub use self::credentials::{CredentialSource, OAuthToken, PasswordMechanism, TokenSource};
-pub use self::handle::{DriverHandle, Ended};
+pub use self::handle::{Clock, DriverHandle, Ended};
 pub use self::sockets::SocketOptions;
 pub use self::tls::{Identity, TlsConnector, TlsError, TlsOptions, Trust};
 
@@ -87,6 +87,8 @@ pub struct Parts {
     pub topics: Arc<TopicTable>,
     /// What the producer counts.
     pub meters: Arc<Meters>,
+    /// The core's time: moments in the meters are its.
+    pub clock: Clock,
 }
 
 /// Starts the I/O thread.
@@ -98,17 +100,19 @@ pub fn spawn(parts: Parts, sink: impl Sink + 'static) -> io::Result<DriverHandle
         requests: Requests::default(),
         bell: parts.bell.clone(),
         poisoned: AtomicBool::new(false),
-        start: Instant::now(),
+        clock: parts.clock,
     });
-    let (theirs, meters) = (shared.clone(), parts.meters.clone());
+    let theirs = shared.clone();
     let thread =
         thread::Builder::new().name("forebay-io".to_owned()).spawn(move || live(parts, &theirs, Box::new(sink)))?;
-    Ok(DriverHandle { shared, meters, io_thread: thread.thread().id(), thread: Mutex::new(Some(thread)) })
+    Ok(DriverHandle { shared, io_thread: thread.thread().id(), thread: Mutex::new(Some(thread)) })
 }
 
 /// The I/O thread's life, panics included.
 fn live(parts: Parts, shared: &Arc<Shared>, mut sink: Box<dyn Sink>) {
     let topics = parts.topics.clone();
+    // Events of the core say whose they are by it.
+    let _span = tracing::info_span!(target: "forebay", "producer", client_id = parts.config.client_id).entered();
     let result = catch_unwind(AssertUnwindSafe(|| {
         // Dropped by a panic: sockets first, then the core and with it the engine's consumer, which closes the engine.
         let mut driver = Driver::new(parts, shared.clone());
@@ -123,7 +127,7 @@ fn live(parts: Parts, shared: &Arc<Shared>, mut sink: Box<dyn Sink>) {
         }
     };
     if let Some(failure) = &failure {
-        tracing::error!(failure, "the I/O thread has failed");
+        tracing::error!(target: "forebay::io", failure, "the I/O thread has failed");
         shared.poisoned.store(true, Ordering::Release);
     }
     shared.requests.end();
