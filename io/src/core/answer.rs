@@ -92,7 +92,7 @@ impl Core {
         self.throttle(conn, response.throttle_ms, version >= CLIENT_THROTTLES, now);
         for node in &response.node_endpoints {
             if let Some(moved) = self.brokers.name(node.node_id, &node.host, node.port) {
-                tracing::info!(node = node.node_id, "the broker has moved");
+                tracing::info!(target: "forebay::connection", node = node.node_id, "the broker has moved");
                 self.close_quietly(moved);
             }
         }
@@ -150,7 +150,9 @@ impl Core {
             self.batches.release(id, &mut self.io, &mut self.ledger);
             return;
         }
-        tracing::debug!(code = %answer.code, partition = partition.index, attempts = batch.attempts, "a batch was refused");
+        let topic = self.metadata.name(partition.topic);
+        let (index, attempts) = (partition.index, batch.attempts);
+        tracing::debug!(target: "forebay::delivery", topic, partition = index, attempts, error = %answer.code, "a batch was refused");
         let oldest = self.is_oldest(number, id);
         let batch = self.batches.get_mut(id);
         let partition = &mut self.partitions[number as usize];

@@ -137,7 +137,7 @@ impl Core {
         connection.setup_by = now + setup;
         connection.used_before = connection.last_used;
         connection.renew_at = Time::MAX;
-        tracing::debug!(?conn, "authenticating anew");
+        connection.span.in_scope(|| tracing::debug!(target: "forebay::connection", "authenticating anew"));
         self.authenticate(conn, Phase::Renewing);
     }
 

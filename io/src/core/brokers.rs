@@ -79,7 +79,7 @@ impl Brokers {
         let mut brokers = Self { all: Vec::new(), by_node: HashMap::new() };
         for server in bootstrap {
             let Some((host, port)) = host_and_port(server) else {
-                tracing::error!(server, "not a host:port");
+                tracing::error!(target: "forebay::connection", server, "not a host:port");
                 continue;
             };
             let node = BOOTSTRAP - brokers.all.len() as i32;

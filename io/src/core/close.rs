@@ -81,7 +81,7 @@ impl Core {
         let mut left = std::mem::take(&mut self.scratch.batches);
         left.extend(self.batches.iter().filter(|(_, batch)| !batch.done).map(|(id, _)| id));
         if !left.is_empty() {
-            tracing::warn!(batches = left.len(), "closed before everything was delivered");
+            tracing::warn!(target: "forebay::delivery", batches = left.len(), "closed before everything was delivered");
         }
         for id in left.drain(..) {
             if !mutant!("a_close_forgets_what_is_under_way") {

@@ -61,6 +61,8 @@ pub(crate) struct Connection {
     at_peace: bool,
     /// It was opened at all.
     was_open: bool,
+    /// Its life, for who traces it.
+    pub(crate) span: tracing::Span,
 }
 
 impl Connection {
@@ -121,7 +123,15 @@ impl Core {
             port: broker.port,
             attempt: broker.attempt,
         });
-        tracing::debug!(node = broker.node, host = %broker.host, port = broker.port, "connecting");
+        let span = tracing::debug_span!(
+            target: "forebay::connection",
+            "connection",
+            node = broker.node,
+            host = %broker.host,
+            port = broker.port,
+            attempt = broker.attempt
+        );
+        span.in_scope(|| tracing::debug!(target: "forebay::connection", node = broker.node, host = %broker.host, port = broker.port, "connecting"));
         broker.attempt = broker.attempt.wrapping_add(1);
         broker.conn = Some(id);
         self.meter_connect(index);
@@ -143,6 +153,7 @@ impl Core {
             last_used: now,
             at_peace: false,
             was_open: false,
+            span,
         });
         None
     }
@@ -183,7 +194,7 @@ impl Core {
     pub(super) fn greeted(&mut self, conn: ConnId, versions: Negotiated) -> Result<(), String> {
         let Some(connection) = self.connection_mut(conn) else { return Ok(()) };
         connection.versions = Some(versions);
-        tracing::debug!(?conn, ?versions, "greeted");
+        connection.span.in_scope(|| tracing::debug!(target: "forebay::connection", ?versions, "greeted"));
         if !self.cfg.sasl {
             self.ready(conn);
         } else if versions.sasl_authenticate.is_some() {
@@ -204,7 +215,10 @@ impl Core {
         }
         self.brokers.get_mut(broker).worked();
         self.trusted(broker);
-        tracing::debug!(node = self.brokers.get(broker).node, "connected");
+        let node = self.brokers.get(broker).node;
+        if let Some(connection) = self.connection(conn) {
+            connection.span.in_scope(|| tracing::debug!(target: "forebay::connection", node, "connected"));
+        }
     }
 
     /// A connection is closed, or could not be opened: no byte of it can be written any more. `why` is for people.
@@ -218,7 +232,9 @@ impl Core {
         let broker = self.brokers.get_mut(connection.broker);
         broker.conn = None;
         if !connection.at_peace {
-            tracing::warn!(node = broker.node, host = %broker.host, port = broker.port, why, "connection lost");
+            connection.span.in_scope(|| {
+                tracing::warn!(target: "forebay::connection", node = broker.node, host = %broker.host, port = broker.port, why, "connection lost");
+            });
             broker.failures = broker.failures.saturating_add(1);
             if connection.phase != Phase::Ready && connection.setup_by <= now {
                 broker.slow_setups = broker.slow_setups.saturating_add(1);
@@ -244,7 +260,12 @@ impl Core {
         if connection.phase != Phase::Closing {
             connection.phase = Phase::Closing;
             let broker = connection.broker;
-            tracing::warn!(node = self.brokers.get(broker).node, why, "closing a connection");
+            let node = self.brokers.get(broker).node;
+            if let Some(connection) = self.connection(conn) {
+                connection
+                    .span
+                    .in_scope(|| tracing::warn!(target: "forebay::connection", node, why, "closing a connection"));
+            }
             self.commands.push_back(Command::Close { conn });
         }
     }

@@ -39,7 +39,7 @@ impl Core {
         request.correlation = correlation_id;
         request.deadline = now + self.cfg.request_timeout;
         if let Err(error) = encoded {
-            tracing::error!(%error, ?kind, "a request cannot be written");
+            tracing::error!(target: "forebay::request", %error, ?kind, "a request cannot be written");
             self.requests.remove(id);
             self.close_connection(conn, "a request cannot be written", now);
             return false;

@@ -19,7 +19,7 @@ impl Core {
         let Some(connection) = self.connection(conn) else { return };
         let index = connection.broker;
         let broker = self.brokers.get_mut(index);
-        tracing::error!(node = broker.node, host = %broker.host, port = broker.port, why, "no authentication");
+        tracing::error!(target: "forebay::connection", node = broker.node, host = %broker.host, port = broker.port, why, "no authentication");
         let why = Arc::<str>::from(why);
         broker.denied = Some(why.clone());
         self.meter_authentication(false);

@@ -33,7 +33,7 @@ impl Core {
             }
         }
         if !late.is_empty() {
-            tracing::warn!(batches = late.len(), "batches were not delivered in time");
+            tracing::warn!(target: "forebay::delivery", batches = late.len(), "batches were not delivered in time");
         }
         for id in late.drain(..) {
             let batch = self.batches.get(id);

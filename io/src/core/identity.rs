@@ -64,7 +64,7 @@ impl Core {
         };
         let versions = self.connection(conn).and_then(|c| c.versions);
         let Some(version) = versions.and_then(|v| v.init_producer_id) else {
-            tracing::error!("the broker does not know producer ids: turn enable.idempotence off");
+            tracing::error!(target: "forebay::identity", "the broker does not know producer ids: turn enable.idempotence off");
             self.idempotence.failures = self.idempotence.failures.saturating_add(1);
             self.pause_identity(now);
             return;
@@ -81,12 +81,12 @@ impl Core {
         self.idempotence.asked = None;
         let producer = answer.producer;
         if answer.error.is_none() && producer.producer_id >= 0 && producer.epoch >= 0 {
-            tracing::debug!(id = producer.producer_id, epoch = producer.epoch, "producer id");
+            tracing::debug!(target: "forebay::identity", id = producer.producer_id, epoch = producer.epoch, "producer id");
             self.idempotence.identity = Identity { id: producer.producer_id, epoch: producer.epoch };
             self.idempotence.failures = 0;
             return;
         }
-        tracing::warn!(error = %answer.error, "no producer id");
+        tracing::warn!(target: "forebay::identity", error = %answer.error, "no producer id");
         self.idempotence.failures = self.idempotence.failures.saturating_add(1);
         self.pause_identity(now);
         if !matches!(answer.error.class(), ErrorClass::None | ErrorClass::Retriable | ErrorClass::RetriableRefresh) {
@@ -135,14 +135,14 @@ impl Core {
         }
         if partition.identity == current {
             if current.epoch == i16::MAX {
-                tracing::info!("epochs of the producer id are used up");
+                tracing::info!(target: "forebay::identity", "epochs of the producer id are used up");
                 self.idempotence.identity = Identity::NONE;
                 return false;
             }
             self.idempotence.identity.epoch += 1;
         }
         let (identity, batches) = (self.idempotence.identity, &mut self.batches);
-        tracing::info!(partition = partition.index, epoch = identity.epoch, "sequence numbers have a gap: new epoch");
+        tracing::info!(target: "forebay::identity", partition = partition.index, epoch = identity.epoch, "sequence numbers have a gap: new epoch");
         partition.renumber(identity, |id, identity, sequence| {
             let batch = batches.get_mut(id);
             batch.identity = identity;

@@ -314,7 +314,7 @@ impl Core {
             self.brokers.forget_nodes();
             for broker in &answer.brokers {
                 if let Some(moved) = self.brokers.name(broker.node_id, &broker.host, broker.port) {
-                    tracing::info!(node = broker.node_id, "the broker has moved");
+                    tracing::info!(target: "forebay::connection", node = broker.node_id, "the broker has moved");
                     self.close_quietly(moved);
                 }
             }
@@ -324,7 +324,7 @@ impl Core {
                 continue;
             };
             if !meta.error.is_none() {
-                tracing::warn!(topic = meta.name, error = %meta.error, "topic");
+                tracing::warn!(target: "forebay::metadata", topic = meta.name, error = %meta.error, "a topic cannot be used");
             }
             match self.metadata.learn(id, meta, |node| self.brokers.find(node).is_some()) {
                 Learned::Known => {}
@@ -333,6 +333,7 @@ impl Core {
             }
             self.topics.update(id, meta.partitions.len() as u32, meta.error.0);
         }
+        tracing::debug!(target: "forebay::metadata", brokers = answer.brokers.len(), topics = answer.topics.len(), missing, "learned");
         self.metadata.wanted |= missing;
         self.metadata.failures = if missing { self.metadata.failures.saturating_add(1) } else { 0 };
         let (first, largest) = (self.cfg.retry_backoff, self.cfg.retry_backoff_max);
@@ -342,7 +343,7 @@ impl Core {
     /// A topic's partitions have new logs, which know nothing of this producer: a new leader would take the second of two
     /// batches as its first, so the next ones go one at a time until one is acknowledged.
     fn recreated(&mut self, id: TopicId) {
-        tracing::warn!(topic = self.metadata.name(id), "the topic was deleted and created again");
+        tracing::warn!(target: "forebay::metadata", topic = self.metadata.name(id), "the topic was deleted and created again");
         for partition in self.partitions.iter_mut().filter(|partition| partition.topic == id) {
             partition.proven = false;
             partition.last_acked_offset = -1;
@@ -351,7 +352,7 @@ impl Core {
 
     /// Gives all known brokers up and starts again from the bootstrap servers, whose names are looked up anew (KIP-1102).
     fn rebootstrap(&mut self) {
-        tracing::warn!("starting again from the bootstrap servers");
+        tracing::warn!(target: "forebay::metadata", "starting again from the bootstrap servers");
         self.brokers.forget_nodes();
         self.metadata.forget_leaders();
         for slot in 0..self.connections.len() {

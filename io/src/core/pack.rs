@@ -69,7 +69,7 @@ impl Core {
         };
         let mut leased = Vec::new();
         if !self.io.lease(parts.bytes.len().saturating_sub(packed_len), &mut leased) {
-            tracing::info!("a compressed batch is too large for the broker, and there is no memory to split it now");
+            tracing::info!(target: "forebay::delivery", "a compressed batch is too large for the broker, and there is no memory to split it now");
             return false;
         }
         let (mut rest, runs) = self.begin_split(id, half);

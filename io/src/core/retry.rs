@@ -30,6 +30,16 @@ impl Core {
         }
         let batch = self.batches.get(id);
         let partition = &mut self.partitions[number as usize];
+        let topic = self.metadata.name(partition.topic);
+        tracing::debug!(
+            target: "forebay::delivery",
+            topic,
+            partition = partition.index,
+            records = batch.count,
+            attempts = batch.attempts,
+            pause_ms = pause.as_millis() as u64,
+            "a batch goes again"
+        );
         partition.requeue(batch.order, id);
         partition.retry_at = now + pause;
         partition.failed_leader = partition.leader_used;
@@ -38,6 +48,16 @@ impl Core {
 
     /// Fails a batch that is in no request.
     pub(super) fn fail_batch(&mut self, id: BatchId, failure: &DeliveryFailure) {
+        let batch = self.batches.get(id);
+        let partition = &self.partitions[batch.partition as usize];
+        tracing::warn!(
+            target: "forebay::delivery",
+            topic = self.metadata.name(partition.topic),
+            partition = partition.index,
+            records = batch.count,
+            error = %failure,
+            "a batch has failed"
+        );
         self.abandon(id);
         self.batches.resolve(id, &mut self.ledger, &Err(failure.clone()));
         self.batches.release(id, &mut self.io, &mut self.ledger);

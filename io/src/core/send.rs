@@ -215,7 +215,7 @@ impl Core {
         let len = match framed {
             Ok(len) => len,
             Err(error) => {
-                tracing::error!(%error, "a Produce request cannot be written");
+                tracing::error!(target: "forebay::request", %error, "a Produce request cannot be written");
                 self.requests.remove(id);
                 self.put_all_back(chosen);
                 self.close_connection(conn, "a request cannot be written", now);

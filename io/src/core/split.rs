@@ -91,8 +91,10 @@ impl Core {
         let runs = batch.runs.drain(..).collect();
         batch.done = true;
         self.batches.release(id, &mut self.io, &mut self.ledger);
-        tracing::info!(bytes = half * 2, "a batch is too large for the broker: split");
-        let topic = self.partitions[rest.number as usize].topic;
+        let partition = &self.partitions[rest.number as usize];
+        let (topic, index) = (partition.topic, partition.index);
+        let name = self.metadata.name(topic);
+        tracing::info!(target: "forebay::delivery", topic = name, partition = index, bytes = half * 2, "a batch is too large for the broker: split");
         self.metadata.shrink_batches(topic, half);
         (rest, runs)
     }
