@@ -3,7 +3,9 @@
 use std::process::{Command, ExitStatus};
 
 use crate::report::{Report, Step};
-use crate::{browser, examples, fuzz, instructions, kafka, loom, memcheck, msrv, mutants, run, shuttle, sim, suites};
+use crate::{
+    browser, examples, fuzz, instructions, kafka, loom, memcheck, msrv, mutants, run, shuttle, sim, suites, supply,
+};
 
 /// With the features that are off by default: their suites would run no test.
 const WORKSPACE_TESTS: [&str; 9] = [
@@ -30,6 +32,8 @@ const STEPS: &[(&str, Work)] = &[
     ("clippy", clippy),
     // The models have steps of their own: without `--cfg loom` or `--cfg shuttle` their files hold no test.
     ("tests", || Step::timed("tests", |step| tests(step, run::cargo(&WORKSPACE_TESTS)))),
+    ("deny", supply::deny),
+    ("minimal", supply::minimal_versions),
     ("examples", examples::step),
     ("benches", benches),
     ("rivals", rivals),

@@ -19,6 +19,8 @@ mod run;
 mod shuttle;
 mod sim;
 mod suites;
+mod supply;
+mod targets;
 
 use std::env;
 use std::process::ExitCode;
@@ -33,6 +35,11 @@ cargo xtask COMMAND
                     valgrind, shuttle, simulation, loom models and mutants, a browser, real Kafka, chaos, other clients,
                     fuzz corpora; a table of what ran at the end.
                     --require-all makes anything that had to be skipped a failure.
+  deny              licences, duplicate versions and sources of what is linked (needs cargo-deny)
+  features          the libraries with no feature, each, all but each, and all: no warning
+  minimal           the published crates with the oldest dependencies that their manifests allow
+  package           the published crates as they would be uploaded, built from that alone
+  targets           compile checks for other systems, as far as their standard libraries are installed
   loom [FILTER]     the loom models whose name contains FILTER, each with its interleavings and time
   shuttle           the whole engine under randomised schedules; FOREBAY_SEED=n replays, FOREBAY_SCHEDULES=n says how many
   memcheck          the engine's tests under valgrind
@@ -61,6 +68,11 @@ fn main() -> ExitCode {
         ["test", options @ ..] => check::everything(options),
         ["loom"] => Ok(single(loom::step(None))),
         ["loom", filter] => Ok(single(loom::step(Some(filter)))),
+        ["deny"] => Ok(single(supply::deny())),
+        ["features"] => Ok(single(supply::features())),
+        ["minimal"] => Ok(single(supply::minimal_versions())),
+        ["package"] => Ok(single(supply::package())),
+        ["targets"] => Ok(single(targets::step())),
         ["shuttle"] => Ok(single(shuttle::step())),
         ["instructions"] => Ok(single(instructions::step(false))),
         ["instructions", "--write"] => Ok(single(instructions::step(true))),

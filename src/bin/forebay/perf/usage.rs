@@ -1,22 +1,28 @@
 //! What this process has used of the machine.
 
-use rustix::time::{ClockId, clock_gettime};
 use std::fs;
 use std::time::Duration;
 
 /// User and system time of all threads of this process so far, those that have ended included; children do not count.
-/// The same sum as `getrusage`'s, in nanoseconds instead of whole scheduler ticks.
+/// The same sum as `getrusage`'s, in nanoseconds instead of whole scheduler ticks. 0 where the system has no such clock.
 pub(super) fn cpu_time() -> Duration {
-    read(ClockId::ProcessCPUTime)
+    #[cfg(unix)]
+    return read(rustix::time::ClockId::ProcessCPUTime);
+    #[cfg(not(unix))]
+    Duration::ZERO
 }
 
 /// The same of the calling thread alone.
 pub(super) fn thread_cpu_time() -> Duration {
-    read(ClockId::ThreadCPUTime)
+    #[cfg(unix)]
+    return read(rustix::time::ClockId::ThreadCPUTime);
+    #[cfg(not(unix))]
+    Duration::ZERO
 }
 
-fn read(clock: ClockId) -> Duration {
-    let time = clock_gettime(clock);
+#[cfg(unix)]
+fn read(clock: rustix::time::ClockId) -> Duration {
+    let time = rustix::time::clock_gettime(clock);
     Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or(0))
 }
 
