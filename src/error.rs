@@ -176,9 +176,12 @@ pub enum BuildError {
     /// TLS cannot be set up: a file, a certificate or a key that cannot be read or used.
     #[error("TLS cannot be set up: {0}")]
     Tls(String),
+    /// Tokens cannot be fetched: a file of certificates that cannot be read or used.
+    #[error("tokens cannot be fetched: {0}")]
+    TokenEndpoint(String),
     /// OAUTHBEARER without a token: set `sasl.oauthbearer.token.endpoint.url`, or give the builder a token source.
     #[error(
-        "sasl.mechanism=OAUTHBEARER needs a token: set sasl.oauthbearer.token.endpoint.url to a file: URL, or call ProducerBuilder::oauth_token"
+        "sasl.mechanism=OAUTHBEARER needs a token: set sasl.oauthbearer.token.endpoint.url to a file: or https: URL, or call ProducerBuilder::oauth_token"
     )]
     NoToken,
     /// The I/O thread could not be started.

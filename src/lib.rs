@@ -39,6 +39,10 @@ pub mod metrics;
 #[cfg(loom)]
 #[doc(hidden)]
 pub mod model;
+#[cfg(feature = "aws-msk-iam")]
+mod msk;
+#[cfg(feature = "oauth-http")]
+mod oauth;
 mod outcomes;
 mod partitioner;
 mod producer;
@@ -46,6 +50,7 @@ mod receipt;
 mod receipt_future;
 mod record;
 mod reservation;
+mod security;
 mod sender;
 mod shared_senders;
 mod sync;

@@ -1,6 +1,6 @@
 //! The producer: what all senders share, from building it to closing it.
 
-use crate::config::{Acks, Config, SaslMechanism};
+use crate::config::{Acks, Config};
 use crate::error::{BuildError, CloseError, DeliveryError, FlushError, SendError, SendErrorKind};
 use crate::hub::{Callback, FlushEnd, Hub};
 use crate::interceptor::{Chain, Interceptor};
@@ -8,16 +8,14 @@ use crate::lanes::{BATCH_OVERHEAD, Waits};
 use crate::metrics::{self, OnStatistics, Reporter, Source};
 use crate::partitioner::Partitioner;
 use crate::receipt_future::DeliveryFuture;
+use crate::security::security;
 use crate::sender::{Patience, Sender};
 use crate::shared_senders::SharedSenders;
 use crate::sync::{Mutex, lock};
 use crate::{Delivery, DeliveryReport, Receipt, Record, Topic};
 use forebay_engine::{Engine, EngineConfig};
 use forebay_io::core::{CoreConfig, FailureKind, Flushed, Report, Request};
-use forebay_io::driver::{
-    self, Bell, Clock, CredentialSource, DriverHandle, OAuthToken, Parts, Security, Sink, SocketOptions, TlsConnector,
-    TokenSource,
-};
+use forebay_io::driver::{self, Bell, Clock, DriverHandle, OAuthToken, Parts, Sink, SocketOptions, TokenSource};
 use forebay_io::metrics::{Meters, Windows};
 use forebay_io::time::Time;
 use forebay_io::topics::{TopicEntry, TopicNameError, TopicTable};
@@ -549,28 +547,6 @@ impl Sink for HubSink {
 /// A code after which asking again for a topic is no use.
 fn refuses_for_good(code: ErrorCode) -> bool {
     !code.is_none() && !matches!(code.class(), ErrorClass::Retriable | ErrorClass::RetriableRefresh)
-}
-
-fn security(config: &Config, tokens: Option<TokenSource>) -> Result<Security, BuildError> {
-    let protocol = config.security_protocol();
-    let mut security = Security::default();
-    if protocol.has_tls() {
-        if !config.tls().verifies_host() {
-            tracing::warn!(
-                target: "forebay::config", "ssl.endpoint.identification.algorithm is empty: a broker's certificate is believed whatever host it is for"
-            );
-        }
-        let options = config.tls().options().map_err(BuildError::Tls)?;
-        security.tls = Some(TlsConnector::new(&options).map_err(|error| BuildError::Tls(error.to_string()))?);
-    }
-    if let Some(mechanism) = config.sasl().mechanism() {
-        let source = tokens.filter(|_| mechanism == SaslMechanism::OAuthBearer).map(CredentialSource::Token);
-        security.credentials = Some(source.or_else(|| config.sasl().credentials()).ok_or(BuildError::NoToken)?);
-        if mechanism == SaslMechanism::Plain && !protocol.has_tls() {
-            tracing::warn!(target: "forebay::config", "the password goes over the network as it is: security.protocol=SASL_SSL would hide it");
-        }
-    }
-    Ok(security)
 }
 
 fn core_config(config: &Config) -> CoreConfig {

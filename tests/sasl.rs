@@ -103,7 +103,17 @@ fn a_wrong_password_or_token_is_said_at_once_and_tried_again_with_pauses() {
 }
 
 #[test]
-fn brokers_that_do_not_ask_or_have_another_mechanism_are_told_apart() {
+fn a_mechanism_that_the_broker_has_not_is_named_with_those_that_it_has() {
+    let broker = MockBroker::builder().token("good.token").start().expect("a broker");
+    let why = refusal(with_password(&broker, "SCRAM-SHA-256", SECRET));
+    assert!(why.contains("UNSUPPORTED_SASL_MECHANISM") && why.contains("the broker has OAUTHBEARER"), "{why}");
+    let broker = MockBroker::builder().user("me", SECRET).start().expect("a broker");
+    let why = refusal(builder(&broker, "OAUTHBEARER").oauth_token(|| Ok(OAuthToken::new("good.token"))));
+    assert!(why.contains("the broker has PLAIN, SCRAM-SHA-256, SCRAM-SHA-512"), "{why}");
+}
+
+#[test]
+fn a_broker_that_does_not_ask_and_a_producer_that_says_nothing_are_told_apart() {
     let open = MockBroker::builder().start().expect("a broker");
     let why = refusal(with_password(&open, "PLAIN", SECRET));
     assert!(why.contains("ILLEGAL_SASL_STATE"), "{why}");
@@ -207,7 +217,8 @@ fn settings_that_do_not_go_together_are_named_and_never_repeated() {
         assert_eq!(problems(&[scram, jaas(wrong)]), ["sasl.jaas.config"], "{wrong}");
     }
     let url = ("sasl.oauthbearer.token.endpoint.url", "https://hunter2@idp/token");
-    assert_eq!(problems(&[("sasl.mechanism", "OAUTHBEARER"), url]), ["sasl.oauthbearer.token.endpoint.url"]);
+    let oauth = problems(&[("sasl.mechanism", "OAUTHBEARER"), url]);
+    assert_eq!(oauth[0], "sasl.oauthbearer.token.endpoint.url");
     let plain = [("security.protocol", "PLAINTEXT"), scram, user, password];
     assert_eq!(problems(&plain), ["sasl.mechanism", "sasl.username", "sasl.password"]);
     let no_token = Producer::builder()

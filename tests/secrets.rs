@@ -3,71 +3,24 @@
 
 #[path = "support/tls.rs"]
 mod tls;
+#[path = "support/watch.rs"]
+mod watch;
 
-use std::fmt::{self, Write as _};
-use std::sync::{Mutex, PoisonError};
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use forebay::{OAuthToken, Producer, Record};
 use forebay_mock_broker::MockBroker;
 use tls::{Authority, Frame};
-use tracing::field::{Field, Visit};
-use tracing::span::{Attributes, Id};
-use tracing::{Event, Metadata, Subscriber};
 
 const LONG: Duration = Duration::from_secs(30);
 const PASSWORD: &str = "correct-horse-battery";
 const WRONG: &str = "staple-wrong-password";
 const TOKEN: &str = "eyJhbGciOiJub25lIn0.token";
 
-static LOG: Mutex<String> = Mutex::new(String::new());
-
-/// Keeps everything that is logged, as text.
-struct Everything;
-
-struct Fields<'a>(&'a mut String);
-
-impl Visit for Fields<'_> {
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        let _ = write!(self.0, " {field}={value:?}");
-    }
-}
-
-fn log() -> std::sync::MutexGuard<'static, String> {
-    LOG.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-impl Subscriber for Everything {
-    fn enabled(&self, _: &Metadata<'_>) -> bool {
-        true
-    }
-
-    fn new_span(&self, span: &Attributes<'_>) -> Id {
-        span.record(&mut Fields(&mut log()));
-        Id::from_u64(1)
-    }
-
-    fn record(&self, _: &Id, values: &tracing::span::Record<'_>) {
-        values.record(&mut Fields(&mut log()));
-    }
-
-    fn record_follows_from(&self, _: &Id, _: &Id) {}
-
-    fn event(&self, event: &Event<'_>) {
-        let mut log = log();
-        let _ = write!(log, "{} {}", event.metadata().level(), event.metadata().target());
-        event.record(&mut Fields(&mut log));
-        log.push('\n');
-    }
-
-    fn enter(&self, _: &Id) {}
-
-    fn exit(&self, _: &Id) {}
-}
-
 #[test]
 fn no_log_error_or_debug_output_shows_a_secret() {
-    tracing::subscriber::set_global_default(Everything).expect("the only one");
+    watch::begin();
     let authority = Authority::new();
     let us = authority.card(&["producer"]);
     let frame = Frame::new();
@@ -115,7 +68,7 @@ fn no_log_error_or_debug_output_shows_a_secret() {
         }
         writeln!(said, "{:?}", producer.close(LONG)).expect("to a string");
     }
-    let log = log().clone();
+    let log = watch::text();
     assert!(log.contains("authenticating anew"), "the log was kept, and sessions were renewed");
     assert!(log.contains("SASL_AUTHENTICATION_FAILED"), "and refusals were logged");
     assert!(said.contains("SASL_AUTHENTICATION_FAILED") && said.contains("Ok("), "{said}");

@@ -195,7 +195,7 @@ fn what_was_refused_is_delivered_once_the_broker_is_put_right() {
 }
 
 #[test]
-fn a_port_without_tls_is_named_as_such() {
+fn a_port_without_tls_is_tried_until_max_block_ms() {
     let broker = MockBroker::builder().start().expect("a broker");
     let authority = Authority::new();
     let builder = Producer::builder()
@@ -209,6 +209,14 @@ fn a_port_without_tls_is_named_as_such() {
     // The mock broker closes at once, which may be the network's fault: it is tried until max.block.ms.
     let error = sender.send(Record::to(topic).value(b"x")).map_err(|e| e.kind).expect_err("no broker");
     assert!(matches!(error, SendErrorKind::UnknownTopic { .. }), "{error}");
+}
+
+#[test]
+fn a_port_that_speaks_tls_is_named_as_such_to_a_producer_that_does_not() {
+    let authority = Authority::new();
+    let place = Place::new("localhost", &authority.card(&["localhost"]), None);
+    let why = refusal(Producer::builder().bootstrap_servers(place.door.at("localhost")));
+    assert!(why.contains("speaks TLS") && why.contains("security.protocol"), "{why}");
 }
 
 #[test]

@@ -261,8 +261,28 @@ setters! {
     sasl_password(password: &str) "sasl.password" = |b, k, v| b.set(k, v);
     /// User name and password as the Java producer takes them.
     sasl_jaas_config(entry: &str) "sasl.jaas.config" = |b, k, v| b.set(k, v);
-    /// The file of the token for OAUTHBEARER, as a `file:` URL.
+    /// Where the token for OAUTHBEARER comes from: a file, as a `file:` URL, or an endpoint, as an `https:` one.
     sasl_oauthbearer_token_endpoint_url(url: &str) "sasl.oauthbearer.token.endpoint.url" = |b, k, v| b.set(k, v);
+    /// The client's id, for a token endpoint.
+    sasl_oauthbearer_client_id(id: &str) "sasl.oauthbearer.client.credentials.client.id" = |b, k, v| b.set(k, v);
+    /// The client's secret, for a token endpoint.
+    sasl_oauthbearer_client_secret(secret: &str) "sasl.oauthbearer.client.credentials.client.secret" = |b, k, v| b.set(k, v);
+    /// The scope that a token endpoint is asked for. Default none.
+    sasl_oauthbearer_scope(scope: &str) "sasl.oauthbearer.scope" = |b, k, v| b.set(k, v);
+    /// URL-encode the client's id and secret. Default false.
+    sasl_oauthbearer_header_urlencode(encode: bool) "sasl.oauthbearer.header.urlencode" = |b, k, v| b.set(k, v.to_string());
+    /// The PEM file with the certificates that are believed of a token endpoint. Default: the system's. librdkafka's name.
+    https_ca_location(file: &str) "https.ca.location" = |b, k, v| b.set(k, v);
+    /// For Amazon MSK with IAM: the region of the cluster. This project's own key.
+    sasl_oauthbearer_aws_msk_region(region: &str) "sasl.oauthbearer.aws.msk.region" = |b, k, v| b.set(k, v);
+    /// How long the connection to a token endpoint may take to be set up. Default 10 s.
+    sasl_login_connect_timeout(time: Duration) "sasl.login.connect.timeout.ms" = |b, k, v| b.millis(k, v);
+    /// How long a token endpoint may take to answer. Default 10 s.
+    sasl_login_read_timeout(time: Duration) "sasl.login.read.timeout.ms" = |b, k, v| b.millis(k, v);
+    /// How long to wait before a token endpoint is asked again. Default 100 ms. Doubles up to `sasl.login.retry.backoff.max.ms`.
+    sasl_login_retry_backoff(time: Duration) "sasl.login.retry.backoff.ms" = |b, k, v| b.millis(k, v);
+    /// The longest wait before a token endpoint is asked again. Default 10 s. At least `sasl.login.retry.backoff.ms`.
+    sasl_login_retry_backoff_max(time: Duration) "sasl.login.retry.backoff.max.ms" = |b, k, v| b.millis(k, v);
     /// Ask the broker to create a topic that does not exist. Default true. librdkafka's name.
     allow_auto_create_topics(ask: bool) "allow.auto.create.topics" = |b, k, v| b.set(k, v.to_string());
 }

@@ -28,6 +28,7 @@ mod error;
 mod foreign_keys;
 mod jaas;
 mod key;
+mod oauth;
 mod other_keys;
 mod properties;
 mod reference;
@@ -47,6 +48,8 @@ pub use compression::CompressionType;
 pub(crate) use compression::compression;
 pub use error::{ConfigError, Problem};
 pub use key::{KeySpec, Kind, Origin, Standing, keys};
+#[cfg(feature = "oauth-http")]
+pub(crate) use oauth::{ClientCredentials, authority};
 pub use reference::{reference_markdown, reference_properties, reference_text};
 pub use sasl::{SaslMechanism, SaslSettings};
 pub use secret::Secret;

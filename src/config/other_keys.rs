@@ -27,10 +27,10 @@ const LEVEL: Standing =
 const JAVA_TLS: Standing =
     Standing::Accepted("No effect: it chooses among Java's own parts, and TLS is rustls's here.");
 const NO_SASL: Standing = Standing::Accepted(
-    "No effect: it is for Kerberos, or for the ways in which Java gets tokens. Here a token source does that, or a file.",
+    "No effect: it is for Kerberos, or for ways in which Java gets, renews and checks tokens. Here a token is fetched anew once 80 % of its lifetime is over.",
 );
-const HTTP_TOKENS: Standing = Standing::Refused(
-    "tokens are not fetched over HTTP by this library. Give the builder a token source, or have another program write sasl.oauthbearer.token.endpoint.url=file:///path",
+const ASSERTIONS: Standing = Standing::Refused(
+    "assertions (RFC 7523) are not made. Use the client's id and secret (sasl.oauthbearer.client.credentials.client.id), give the builder a token source, or have another program write sasl.oauthbearer.token.endpoint.url=file:///path",
 );
 const AS_BYTES: Standing = Standing::Only(
     &[
@@ -98,14 +98,10 @@ pub(super) const OTHER: &[KeySpec] = &[
         Standing::Refused("Java classes cannot be loaded. Remove it, and give the builder a token source if that is what it was for")),
     row(SASL, "sasl.login.class", Kind::Class, "",
         Standing::Refused("Java classes cannot be loaded. Remove it, and give the builder a token source if that is what it was for")),
-    sasl("sasl.login.connect.timeout.ms", Kind::Text, ""),
-    sasl("sasl.login.read.timeout.ms", Kind::Text, ""),
     sasl("sasl.login.refresh.buffer.seconds", Kind::Int(0, 3_600), "300"),
     sasl("sasl.login.refresh.min.period.seconds", Kind::Int(0, 900), "60"),
     sasl("sasl.login.refresh.window.factor", Kind::Double, "0.8"),
     sasl("sasl.login.refresh.window.jitter", Kind::Double, "0.05"),
-    sasl("sasl.login.retry.backoff.max.ms", Kind::Millis(0, LONG), "10000"),
-    sasl("sasl.login.retry.backoff.ms", Kind::Millis(0, LONG), "100"),
     sasl("sasl.oauthbearer.assertion.algorithm", Kind::Choice(&["RS256", "ES256"]), "RS256"),
     sasl("sasl.oauthbearer.assertion.claim.aud", Kind::Text, ""),
     sasl("sasl.oauthbearer.assertion.claim.exp.seconds", Kind::Int(0, 86_400), "300"),
@@ -114,20 +110,15 @@ pub(super) const OTHER: &[KeySpec] = &[
     sasl("sasl.oauthbearer.assertion.claim.nbf.seconds", Kind::Int(0, 3_600), "60"),
     sasl("sasl.oauthbearer.assertion.claim.sub", Kind::Text, ""),
     row(SASL, "sasl.oauthbearer.assertion.file", Kind::Text, "",
-        HTTP_TOKENS),
+        ASSERTIONS),
     row(SASL, "sasl.oauthbearer.assertion.private.key.file", Kind::Text, "",
-        HTTP_TOKENS),
+        ASSERTIONS),
     row(SASL, "sasl.oauthbearer.assertion.private.key.passphrase", Kind::Password, "",
-        HTTP_TOKENS),
+        ASSERTIONS),
     sasl("sasl.oauthbearer.assertion.template.file", Kind::Text, ""),
-    row(SASL, "sasl.oauthbearer.client.credentials.client.id", Kind::Text, "",
-        HTTP_TOKENS),
-    row(SASL, "sasl.oauthbearer.client.credentials.client.secret", Kind::Password, "",
-        HTTP_TOKENS),
     sasl("sasl.oauthbearer.clock.skew.seconds", Kind::Int(0, INT), "30"),
     sasl("sasl.oauthbearer.expected.audience", Kind::List, ""),
     sasl("sasl.oauthbearer.expected.issuer", Kind::Text, ""),
-    sasl("sasl.oauthbearer.header.urlencode", Kind::Bool, "false"),
     sasl("sasl.oauthbearer.jwks.endpoint.refresh.ms", Kind::Millis(0, LONG), "3600000"),
     sasl("sasl.oauthbearer.jwks.endpoint.retry.backoff.max.ms", Kind::Millis(0, LONG), "10000"),
     sasl("sasl.oauthbearer.jwks.endpoint.retry.backoff.ms", Kind::Millis(0, LONG), "100"),
@@ -136,7 +127,6 @@ pub(super) const OTHER: &[KeySpec] = &[
         Standing::Refused("Java classes cannot be loaded. Remove it, and give the builder a token source if that is what it was for")),
     row(SASL, "sasl.oauthbearer.jwt.validator.class", Kind::Class, "DefaultJwtValidator",
         Standing::Refused("Java classes cannot be loaded. Remove it, and give the builder a token source if that is what it was for")),
-    sasl("sasl.oauthbearer.scope", Kind::Text, ""),
     sasl("sasl.oauthbearer.scope.claim.name", Kind::Text, "scope"),
     sasl("sasl.oauthbearer.sub.claim.name", Kind::Text, "sub"),
 ];

@@ -1,5 +1,6 @@
 //! The `sasl.` keys: what they hold and what they must be together.
 
+use super::oauth::{self, ClientCredentials};
 use super::rules::Check;
 use super::{Secret, jaas};
 use forebay_io::core::ScramHash;
@@ -63,7 +64,8 @@ pub struct SaslSettings {
     pub(super) username: String,
     pub(super) password: Secret,
     pub(super) jaas_config: Secret,
-    pub(super) token_url: Secret,
+    pub(super) oauth: ClientCredentials,
+    pub(super) msk_region: String,
 }
 
 impl SaslSettings {
@@ -72,14 +74,26 @@ impl SaslSettings {
         self.mechanism
     }
 
-    /// Where credentials come from, if these settings say.
+    /// The endpoint that tokens are to be fetched from, if that is what the settings say.
+    #[cfg(feature = "oauth-http")]
+    pub(crate) fn token_endpoint(&self) -> Option<&ClientCredentials> {
+        Some(&self.oauth).filter(|oauth| oauth::is_http(oauth.url.expose()))
+    }
+
+    /// The region for whose MSK tokens are to be signed, if that is what the settings say.
+    #[cfg(feature = "aws-msk-iam")]
+    pub(crate) fn msk_region(&self) -> Option<&str> {
+        Some(self.msk_region.as_str()).filter(|region| !region.is_empty())
+    }
+
+    /// Where credentials come from, if these settings say, and it is not from an endpoint.
     pub(crate) fn credentials(&self) -> Option<CredentialSource> {
         let mechanism = self.mechanism?;
         if let Some(mechanism) = mechanism.password() {
             let (username, password) = (self.username.clone(), self.password.expose().to_owned());
             return Some(CredentialSource::Password { mechanism, username, password });
         }
-        let path = token_file(self.token_url.expose())?;
+        let path = token_file(self.oauth.url.expose())?;
         // Read each time: whoever renews the token writes the file anew.
         Some(CredentialSource::Token(Arc::new(move || {
             let text = std::fs::read_to_string(&path)
@@ -102,9 +116,11 @@ impl Check<'_> {
         const MECHANISM: &str = "sasl.mechanism";
         const JAAS: &str = "sasl.jaas.config";
         const URL: &str = "sasl.oauthbearer.token.endpoint.url";
+        const REGION: &str = "sasl.oauthbearer.aws.msk.region";
         let protocol = self.settings.security_protocol;
         if !protocol.has_sasl() {
-            for key in [MECHANISM, JAAS, "sasl.username", "sasl.password", URL] {
+            let password = [MECHANISM, JAAS, "sasl.username", "sasl.password", URL];
+            for key in password.into_iter().chain(oauth::ONLY_WITH_HTTP).chain([REGION]) {
                 if self.holds(key) {
                     self.secret_problem(key, format!(
                         "has no effect with security.protocol={protocol}: set that to SASL_SSL or SASL_PLAINTEXT, or remove this"
@@ -118,6 +134,8 @@ impl Check<'_> {
         let Some(mechanism) = known else {
             let message = if name.eq_ignore_ascii_case("GSSAPI") {
                 "Kerberos is not spoken. Use one of PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER"
+            } else if name.eq_ignore_ascii_case("AWS_MSK_IAM") {
+                "Amazon MSK takes OAUTHBEARER as well: use that, and sasl.oauthbearer.aws.msk.region"
             } else {
                 "must be one of PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER"
             };
@@ -142,10 +160,34 @@ impl Check<'_> {
                     ),
                 );
             }
-        } else if !sasl.token_url.is_empty() && token_file(sasl.token_url.expose()).is_none() {
-            let message = "only files are read, as file:///path/to/token. For an HTTP endpoint give the builder a token \
-                           source (ProducerBuilder::oauth_token)";
+            return;
+        }
+        let url = &sasl.oauth.url;
+        if !sasl.msk_region.is_empty() {
+            if !url.is_empty() {
+                self.problem(REGION, format!("cannot be set together with {URL}"));
+            } else if !cfg!(feature = "aws-msk-iam") {
+                self.problem(REGION, "this build signs no tokens: turn on the Cargo feature `aws-msk-iam`".to_owned());
+            } else if !sasl.msk_region.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
+                self.problem(REGION, "must be the name of a region, as eu-central-1".to_owned());
+            }
+            return;
+        }
+        if oauth::is_http(url.expose()) {
+            return self.token_endpoint();
+        }
+        if !url.is_empty() && token_file(url.expose()).is_none() {
+            let message = "must be https://HOST/PATH, an endpoint to ask, or file:///path/to/token, a file to read. For \
+                           other ways give the builder a token source (ProducerBuilder::oauth_token)";
             self.secret_problem(URL, message.to_owned());
+        }
+        for key in oauth::ONLY_WITH_HTTP {
+            if self.holds(key) {
+                self.secret_problem(
+                    key,
+                    format!("has no effect: it is for tokens that are fetched, from {URL}=https://…"),
+                );
+            }
         }
     }
 
@@ -163,12 +205,7 @@ impl Check<'_> {
             return self.secret_problem(JAAS, format!("{mechanism} goes with {}", mechanism.module()));
         }
         if mechanism == SaslMechanism::OAuthBearer {
-            if !entry.options.is_empty() {
-                let message = "the options of OAuthBearerLoginModule are for Java. Set \
-                               sasl.oauthbearer.token.endpoint.url=file:///path/to/token, or give the builder a token source";
-                self.secret_problem(JAAS, message.to_owned());
-            }
-            return;
+            return self.oauth_options(entry);
         }
         let option = |name: &str| entry.options.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
         if option("tokenauth").is_some_and(|value| value.eq_ignore_ascii_case("true")) {

@@ -7,6 +7,9 @@ use super::{Secret, SecurityProtocol};
 const TLS: &str = "TLS";
 const SASL: &str = "SASL";
 
+const INT: i64 = i32::MAX as i64;
+const LONG: i64 = i64::MAX;
+
 const STORES: Kind = Kind::Choice(&["PEM", "PKCS12", "JKS"]);
 
 fn secret(value: Value) -> Secret {
@@ -68,7 +71,37 @@ pub(super) const SECURITY: &[KeySpec] = &[
     row(SASL, "sasl.jaas.config", Kind::Password, "", |s, v| s.sasl.jaas_config = secret(v),
         "User name and password as the Java producer takes them: `org.apache.kafka.common.security.scram.ScramLoginModule required username=\"NAME\" password=\"PASSWORD\";`.",
         "Not together with `sasl.username`."),
-    row(SASL, "sasl.oauthbearer.token.endpoint.url", Kind::Password, "", |s, v| s.sasl.token_url = secret(v),
-        "Where the token for OAUTHBEARER is: a file, as `file:///path/to/token`, read anew for each authentication. HTTP is refused. Never repeated, as a URL may hold a password.",
+    row(SASL, "sasl.oauthbearer.token.endpoint.url", Kind::Password, "", |s, v| s.sasl.oauth.url = secret(v),
+        "Where the token for OAUTHBEARER comes from: a file, as `file:///path/to/token`, read anew for each authentication; or an OAuth 2.0 token endpoint, as `https://HOST/PATH`, asked with the client's credentials (a Cargo feature, `oauth-http`). Never repeated, as a URL may hold a password.",
         "A token source that the builder was given goes first."),
+    row(SASL, "sasl.oauthbearer.client.credentials.client.id", Kind::Text, "", |s, v| s.sasl.oauth.client_id = v.text(),
+        "The client's id, for a token endpoint.",
+        "Or `clientId` in `sasl.jaas.config`."),
+    row(SASL, "sasl.oauthbearer.client.credentials.client.secret", Kind::Password, "", |s, v| s.sasl.oauth.client_secret = secret(v),
+        "The client's secret, for a token endpoint. Sent as HTTP Basic authentication.",
+        "Or `clientSecret` in `sasl.jaas.config`."),
+    row(SASL, "sasl.oauthbearer.scope", Kind::Text, "", |s, v| s.sasl.oauth.scope = v.text(),
+        "The scope that is asked for, if any.",
+        "Or `scope` in `sasl.jaas.config`."),
+    row(SASL, "sasl.oauthbearer.header.urlencode", Kind::Bool, "false", |s, v| s.sasl.oauth.header_urlencode = v.bool(),
+        "URL-encode the client's id and secret before they are sent, as RFC 6749 wants and some endpoints do not expect.",
+        ""),
+    of(Origin::Librdkafka, row(SASL, "https.ca.location", Kind::Text, "", |s, v| s.sasl.oauth.ca_location = v.text(),
+        "A PEM file with the certificates that are believed of the token endpoint. Without it they are the system's; those of `ssl.truststore.location` are for brokers only.",
+        "Or `ssl.truststore.location` in `sasl.jaas.config`.")),
+    of(Origin::Forebay, row(SASL, "sasl.oauthbearer.aws.msk.region", Kind::Text, "", |s, v| s.sasl.msk_region = v.text(),
+        "For Amazon MSK with IAM: the region of the cluster. Tokens are signed, not fetched, with `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and `AWS_SESSION_TOKEN` of the environment (a Cargo feature, `aws-msk-iam`).",
+        "Not together with `sasl.oauthbearer.token.endpoint.url`.")),
+    row(SASL, "sasl.login.connect.timeout.ms", Kind::Millis(1, INT), "10000", |s, v| s.sasl.oauth.connect_timeout = v.duration(),
+        "How long the connection to the token endpoint may take to be set up. (Java sets no limit by default.)",
+        ""),
+    row(SASL, "sasl.login.read.timeout.ms", Kind::Millis(1, INT), "10000", |s, v| s.sasl.oauth.read_timeout = v.duration(),
+        "How long the token endpoint may take to answer, and once more for the rest of its answer. (Java sets no limit by default.)",
+        ""),
+    row(SASL, "sasl.login.retry.backoff.ms", Kind::Millis(0, LONG), "100", |s, v| s.sasl.oauth.retry_backoff = v.duration(),
+        "How long to wait before the token endpoint is asked again after it failed; doubles with each failure. A refusal (HTTP 400 to 499) is not repeated.",
+        "Up to `sasl.login.retry.backoff.max.ms`."),
+    row(SASL, "sasl.login.retry.backoff.max.ms", Kind::Millis(0, LONG), "10000", |s, v| s.sasl.oauth.retry_backoff_max = v.duration(),
+        "The longest wait, and the time after which no further attempt is begun: the authentication then fails, and begins anew with the next connection.",
+        "At least `sasl.login.retry.backoff.ms`."),
 ];

@@ -8,10 +8,12 @@ use std::collections::{BTreeMap, BTreeSet};
 const KAFKAS: &str = include_str!("kafka-4.2.txt");
 
 /// Keys with another default than Kafka's, each for a reason that its row in the table says.
-const OTHER_DEFAULTS: [(&str, &str); 3] = [
-    ("sasl.mechanism", ""),         // Kerberos is not spoken: whoever uses SASL names a mechanism
-    ("ssl.keystore.type", "PEM"),   // Java's own format is not read
-    ("ssl.truststore.type", "PEM"), // as above
+const OTHER_DEFAULTS: [(&str, &str); 5] = [
+    ("sasl.login.connect.timeout.ms", "10000"), // Java waits for ever
+    ("sasl.login.read.timeout.ms", "10000"),    // as above
+    ("sasl.mechanism", ""),                     // Kerberos is not spoken: whoever uses SASL names a mechanism
+    ("ssl.keystore.type", "PEM"),               // Java's own format is not read
+    ("ssl.truststore.type", "PEM"),             // as above
 ];
 
 fn kafkas() -> BTreeMap<&'static str, (&'static str, &'static str)> {

@@ -114,6 +114,16 @@ const NAMED: &[(&str, &str)] = &[
     ("sasl.password", ""),
     ("sasl.jaas.config", ""),
     ("sasl.oauthbearer.token.endpoint.url", ""),
+    ("sasl.oauthbearer.client.credentials.client.id", ""),
+    ("sasl.oauthbearer.client.credentials.client.secret", ""),
+    ("sasl.oauthbearer.scope", ""),
+    ("sasl.oauthbearer.header.urlencode", "true"),
+    ("https.ca.location", ""),
+    ("sasl.oauthbearer.aws.msk.region", ""),
+    ("sasl.login.connect.timeout.ms", "23"),
+    ("sasl.login.read.timeout.ms", "24"),
+    ("sasl.login.retry.backoff.ms", "25"),
+    ("sasl.login.retry.backoff.max.ms", "26"),
     ("allow.auto.create.topics", "false"),
     ("metrics.sample.window.ms", "23"),
     ("metrics.num.samples", "24"),
@@ -173,6 +183,16 @@ fn typed_methods_set_what_the_names_set() {
         .sasl_password("")
         .sasl_jaas_config("")
         .sasl_oauthbearer_token_endpoint_url("")
+        .sasl_oauthbearer_client_id("")
+        .sasl_oauthbearer_client_secret("")
+        .sasl_oauthbearer_scope("")
+        .sasl_oauthbearer_header_urlencode(true)
+        .https_ca_location("")
+        .sasl_oauthbearer_aws_msk_region("")
+        .sasl_login_connect_timeout(Duration::from_millis(23))
+        .sasl_login_read_timeout(Duration::from_millis(24))
+        .sasl_login_retry_backoff(Duration::from_millis(25))
+        .sasl_login_retry_backoff_max(Duration::from_millis(26))
         .allow_auto_create_topics(false)
         .metrics_sample_window(Duration::from_millis(23))
         .metrics_num_samples(24)

@@ -16,7 +16,7 @@ const WORKSPACE_TESTS: [&str; 9] = [
     "--exclude",
     "forebay-shuttle-tests",
     "--features",
-    "forebay/pkcs12,forebay/serde,forebay/metrics",
+    "forebay/pkcs12,forebay/serde,forebay/metrics,forebay/oauth-http,forebay/aws-msk-iam",
     "--no-fail-fast",
 ];
 

@@ -1,4 +1,4 @@
-//! `docs/guarantees.md` names a test for each promise: here is what notices when one is renamed, removed or forgotten.
+//! `docs/guarantees.md` and `docs/security.md` name a test for each promise: here is what notices when one is renamed, removed or forgotten.
 
 use std::fs;
 use std::path::Path;
@@ -84,9 +84,11 @@ fn wrong(page: &str, root: &Path) -> Vec<String> {
 #[test]
 fn every_promise_names_tests_that_exist() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace");
-    let page = fs::read_to_string(root.join("docs/guarantees.md")).expect("the page");
-    assert!(promises(&page).len() > 50, "the page is read as it is written");
-    assert_eq!(wrong(&page, root), Vec::<String>::new());
+    for (page, least) in [("docs/guarantees.md", 50), ("docs/security.md", 40)] {
+        let text = fs::read_to_string(root.join(page)).expect("the page");
+        assert!(promises(&text).len() >= least, "{page} is read as it is written");
+        assert_eq!(wrong(&text, root), Vec::<String>::new(), "{page}");
+    }
 }
 
 #[test]

@@ -8,6 +8,7 @@ use super::ports::{Command, ConnId};
 use super::requests::{Kind, RequestId};
 use super::sasl::Exchange;
 use crate::time::Time;
+use crate::wire::error::WireError;
 use crate::wire::frame::{DEFAULT_MAX_FRAME, FrameReader};
 use crate::wire::versions::Negotiated;
 
@@ -292,7 +293,7 @@ impl Core {
             let result = match reader.next(&mut bytes) {
                 Ok(Some(frame)) => self.response(conn, frame, now),
                 Ok(None) => break,
-                Err(error) => Err(error.to_string()),
+                Err(error) => Err(self.not_kafka(conn, &error)),
             };
             if let Err(why) = result {
                 self.close_connection(conn, &why, now);
@@ -301,6 +302,19 @@ impl Core {
         if let Some(connection) = self.connection_mut(conn) {
             connection.reader = Some(reader);
         }
+    }
+
+    /// What is wrong with a stream that is not cut into frames. A port that speaks TLS says so in the first bytes of its
+    /// answer, which read as a size: an alert record (21) of TLS (3).
+    fn not_kafka(&mut self, conn: ConnId, error: &WireError) -> String {
+        const ALERT: i32 = 0x1503;
+        let greeting = self.connection(conn).is_some_and(|c| c.phase == Phase::Greeting);
+        if !greeting || !matches!(error, WireError::FrameSize { size, .. } if size >> 16 == ALERT) {
+            return error.to_string();
+        }
+        let why = "this port speaks TLS: set security.protocol to SSL or SASL_SSL";
+        self.untrusted(conn, why);
+        why.to_owned()
     }
 
     pub(super) fn next_correlation(&mut self, conn: ConnId) -> Option<i32> {

@@ -13,7 +13,9 @@ use sha2::{Digest as _, Sha256, Sha512};
 use super::wire::{Malformed, Parsed, Reader};
 use super::{Outcome, Request};
 
-const MECHANISMS: [&str; 4] = ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"];
+/// For users, and for tokens.
+const BY_PASSWORD: [&str; 3] = ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"];
+const BY_TOKEN: [&str; 1] = ["OAUTHBEARER"];
 const ITERATIONS: u32 = 4_096;
 const UNSUPPORTED_SASL_MECHANISM: i16 = 33;
 const ILLEGAL_SASL_STATE: i16 = 34;
@@ -71,14 +73,16 @@ impl Session {
 pub(super) fn handshake(request: &mut Request<'_>, reader: &mut Reader<'_>, out: &mut Vec<u8>) -> Parsed<Outcome> {
     let wanted = reader.string()?;
     let mut body = SaslHandshakeResponse::default();
-    if request.cluster.config.sasl.is_none() {
+    let keeper = request.cluster.config.sasl.as_ref();
+    let offered: Vec<&'static str> = keeper.map(Doorkeeper::mechanisms).unwrap_or_default();
+    if keeper.is_none() {
         body = body.with_error_code(ILLEGAL_SASL_STATE);
-    } else if let Some(mechanism) = MECHANISMS.into_iter().find(|known| *known == wanted) {
+    } else if let Some(mechanism) = offered.iter().copied().find(|known| *known == wanted) {
         request.session.state = State::Agreed(mechanism);
     } else {
         body = body.with_error_code(UNSUPPORTED_SASL_MECHANISM);
     }
-    let mechanisms = MECHANISMS.into_iter().map(StrBytes::from_static_str).collect();
+    let mechanisms = offered.into_iter().map(StrBytes::from_static_str).collect();
     request.answer(&body.with_mechanisms(mechanisms), out)
 }
 
@@ -107,6 +111,12 @@ pub(super) fn authenticate(request: &mut Request<'_>, reader: &mut Reader<'_>, o
 }
 
 impl Doorkeeper {
+    /// Those that somebody can come in by.
+    fn mechanisms(&self) -> Vec<&'static str> {
+        let by_password = BY_PASSWORD.into_iter().filter(|_| !self.users.is_empty());
+        by_password.chain(BY_TOKEN.into_iter().filter(|_| !self.tokens.is_empty())).collect()
+    }
+
     fn password(&self, name: &str) -> Option<&str> {
         self.users.iter().find(|(user, _)| user == name).map(|(_, password)| password.as_str())
     }
