@@ -565,6 +565,7 @@ fn core_config(config: &Config) -> CoreConfig {
         batch_size: config.batch_size(),
         batch_max_bytes: config.batch_max_bytes(),
         compression: crate::config::compression(&config.settings),
+        compression_threads: config.compression_threads(),
         sasl: config.security_protocol().has_sasl(),
         max_request_size: config.max_request_size(),
         request_timeout: config.request_timeout(),

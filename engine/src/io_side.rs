@@ -7,7 +7,7 @@ use crate::lane::{ACTIVE, CLOSED, DEAD, DEAD_FINAL, GONE, LaneShared, RETIRED, R
 use crate::memory::Memory;
 use crate::position::Position;
 use crate::ready::END;
-use crate::run::Run;
+use crate::run::{Run, RunBytes};
 use crate::segments::NIL;
 use crate::sync::{Arc, heavy_barrier, lock};
 use std::sync::atomic::Ordering::Relaxed;
@@ -261,6 +261,11 @@ impl IoSide {
             // SAFETY: I4 for each run of the stretch; they are borrowed for reading as long as the slice lives.
             Some(unsafe { view.stretch(first.segment, first.start, len) })
         })
+    }
+
+    /// For whoever runs are handed to on another thread.
+    pub fn run_bytes(&self) -> RunBytes {
+        RunBytes { shared: self.shared.clone(), slab: self.memory.slab() }
     }
 
     /// Whether `b`'s bytes follow `a`'s in memory.

@@ -16,7 +16,8 @@
 //! - **I1** The slab is mapped once and outlives everything that points into it: every handle holds it by `Arc`.
 //! - **I2** Bytes of a lane from its committed position to the end of the claim in progress belong to the lane's producer.
 //! - **I3** Bytes from the taken to the committed position of a lane belong to the I/O side.
-//! - **I4** Bytes of a [`Run`] belong to whoever holds it; runs never overlap and are not `Clone`.
+//! - **I4** Bytes of a [`Run`] belong to whoever holds it, on whatever thread ([`RunBytes`]); runs never overlap and are not
+//!   `Clone`.
 //! - **I5** A claim announces itself in `reserved` before it looks at the lane's state, and the I/O side changes the state
 //!   before it looks at `reserved`, with an asymmetric barrier between: an open segment is never taken from under a claim.
 //! - **I6** A segment has one owner: a free ring, a sender (claim or grant), a lane, the I/O side's holds, or a chain on its way
@@ -69,7 +70,7 @@ pub use engine::{Engine, Grant, ProducerEnd};
 pub use error::{ClaimError, SlabError};
 pub use io_side::{IoSide, LaneId};
 pub use lane::{Claim, Lane};
-pub use run::Run;
+pub use run::{Run, RunBytes};
 
 /// How an engine is laid out.
 #[derive(Clone, Copy, Debug)]

@@ -41,6 +41,10 @@ impl Memory {
         }
     }
 
+    pub(crate) fn slab(&self) -> u32 {
+        self.slab
+    }
+
     #[inline]
     pub(crate) fn check(&self, run: &Run) {
         assert!(run.slab == self.slab, "a run is used with the engine that it came from");

@@ -1,5 +1,8 @@
 //! Stretches of slab bytes that the I/O side has taken from a lane.
 
+use crate::engine::Shared;
+use crate::sync::Arc;
+
 /// A contiguous stretch of bytes inside one segment. Not `Clone`: whoever holds it owns the bytes (I4). It goes back with
 /// [`IoSide::release`](crate::IoSide::release); a run that is merely dropped leaks its segment until the engine goes.
 #[derive(Debug)]
@@ -22,5 +25,47 @@ impl Run {
     /// Whether it has none.
     pub fn is_empty(&self) -> bool {
         self.len == 0
+    }
+}
+
+/// Reads and writes the bytes of runs away from the [`IoSide`](crate::IoSide): a run that was moved to another thread is
+/// that thread's until it moves back (I4). It holds the slab alive; the run's segment comes back only by
+/// [`IoSide::release`](crate::IoSide::release).
+///
+/// The hand-over there and back must order what the two sides do with the bytes, as any channel does.
+#[derive(Clone)]
+pub struct RunBytes {
+    pub(crate) shared: Arc<Shared>,
+    /// Whose runs these are.
+    pub(crate) slab: u32,
+}
+
+impl std::fmt::Debug for RunBytes {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RunBytes").field("slab", &self.slab).finish_non_exhaustive()
+    }
+}
+
+impl RunBytes {
+    fn check(&self, run: &Run) {
+        assert!(run.slab == self.slab, "a run is used with the engine that it came from");
+    }
+
+    /// The bytes of a run.
+    ///
+    /// # Panics
+    /// If the run is another engine's.
+    pub fn get<'a>(&'a self, run: &'a Run) -> &'a [u8] {
+        self.check(run);
+        self.shared.slab.run(run)
+    }
+
+    /// The bytes of a run, to be written: only while nothing else, such as a socket, may still read them.
+    ///
+    /// # Panics
+    /// If the run is another engine's.
+    pub fn get_mut<'a>(&'a self, run: &'a mut Run) -> &'a mut [u8] {
+        self.check(run);
+        self.shared.slab.run_mut(run)
     }
 }

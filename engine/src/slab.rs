@@ -4,6 +4,7 @@
 //! bytes is the business of the invariants I2 to I4 in the crate's page.
 
 use crate::SlabError;
+use crate::run::Run;
 use std::ptr::NonNull;
 
 /// The mapped memory. Segments are `1 << shift` bytes.
@@ -62,6 +63,20 @@ impl Slab {
 
     pub(crate) fn view(&self) -> SlabView {
         self.view
+    }
+
+    /// The bytes of a run of this slab.
+    pub(crate) fn run<'a>(&'a self, run: &'a Run) -> &'a [u8] {
+        self.witness_read(run.segment, run.start, run.len);
+        // SAFETY: I4: whoever holds the run owns its bytes; it is borrowed for reading as long as the slice lives.
+        unsafe { self.view.slice(run.segment, run.start, run.len) }
+    }
+
+    /// The bytes of a run of this slab, for writing: who may do that is who holds the run alone.
+    pub(crate) fn run_mut<'a>(&'a self, run: &'a mut Run) -> &'a mut [u8] {
+        self.witness_write(run.segment, run.start, run.len);
+        // SAFETY: I4: the run is held exclusively for as long as the slice lives.
+        unsafe { self.view.slice_mut(run.segment, run.start, run.len) }
     }
 
     /// Tells the model checker that these bytes are written now; nothing outside loom.

@@ -151,3 +151,34 @@ fn fastrand(seed: u64) -> impl FnMut() -> u64 {
         state
     }
 }
+
+#[test]
+fn a_run_is_written_on_the_thread_that_it_was_handed_to() {
+    let config = EngineConfig { memory: 8 * 64, segment_size: 64, due_bytes: 1 << 20 };
+    let (engine, mut io) = forebay_engine::new(config, Arc::new(Silent)).expect("a small slab");
+    let end = engine.producer_end();
+    let mut lane = end.lane(0).expect("open");
+    let mut claim = lane.claim(150, 1).expect("room");
+    claim.put(&[1; 150]);
+    claim.commit().expect("open");
+    let (mut lanes, mut runs) = (Vec::new(), Vec::new());
+    io.collect_ready(&mut lanes);
+    io.observe(lanes[0]);
+    assert_eq!(io.take(lanes[0], &mut runs, |slice| slice.len()), 150);
+    let bytes = io.run_bytes();
+    let worker = std::thread::spawn(move || {
+        for run in &mut runs {
+            assert!(bytes.get(run).iter().all(|byte| *byte == 1));
+            bytes.get_mut(run).fill(2);
+        }
+        (runs, bytes)
+    });
+    let (runs, bytes) = worker.join().expect("no panic");
+    assert!(runs.iter().all(|run| io.bytes(run).iter().all(|byte| *byte == 2)));
+    let (_, other) = forebay_engine::new(config, Arc::new(Silent)).expect("a small slab");
+    let strange = std::panic::catch_unwind(|| other.run_bytes().get(&runs[0]).len());
+    assert!(strange.is_err(), "a run of another engine");
+    // The slab lives as long as somebody may look into it.
+    drop((lane, end, engine, io));
+    assert_eq!(bytes.get(&runs[0])[0], 2);
+}

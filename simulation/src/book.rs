@@ -221,6 +221,11 @@ impl Book {
             if now.since(of.committed) >= least {
                 continue;
             }
+            // It may have waited for the one before it in its lane, whose batch was answered only now: its mates were told then.
+            let before = report.first_ordinal.checked_sub(1).map(|at| self.lanes[lane as usize].records[at as usize]);
+            if before.is_some_and(|id| self.records[id as usize].ended >= of.ended) {
+                continue;
+            }
             // Mates of its batch had their outcome in this turn too, or wait for older ones of their lanes.
             let oldest = self.records.iter().filter(|r| {
                 (r.topic, r.partition) == (of.topic, of.partition) && r.lane.is_some() && r.ended >= of.ended

@@ -27,6 +27,8 @@ pub(crate) enum Event {
     Forgotten { link: usize },
     /// A sender does the next thing, or looks whether it may go on.
     Sender { number: usize, generation: u64 },
+    /// A compression thread has done a job.
+    Packed,
     /// Trouble.
     Trouble,
     /// A trouble ends.

@@ -93,8 +93,10 @@ impl World {
                 self.book.flush_heard(token);
             }
         }
+        self.take_jobs_back();
         self.slip();
         self.core.turn(now);
+        self.hand_out_jobs();
         self.slip();
         while let Some(command) = self.core.next_command() {
             match command {
@@ -160,7 +162,7 @@ impl World {
 
     fn sleep(&mut self) {
         let wake = self.core.rest(self.now);
-        if self.bell.is_rung() || !self.requests.is_empty() {
+        if self.bell.is_rung() || !self.requests.is_empty() || !self.packed.is_empty() {
             let at = self.now + us(1);
             return self.wake_io_at(at);
         }

@@ -18,6 +18,7 @@ mod events;
 mod faults;
 mod io;
 mod net;
+mod packers;
 mod plan;
 mod senders;
 mod world;

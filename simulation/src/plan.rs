@@ -171,6 +171,8 @@ impl Plan {
             acks,
             enable_idempotence: idempotent,
             max_in_flight: rng.usize(1..=5),
+            // Of a generator of its own: what else a seed stands for is what it was before there were such threads.
+            compression_threads: [0, 0, 1, 3][rng.clone().usize(..4)],
             linger,
             batch_size: rng.usize(200..20_000),
             batch_max_bytes: if rng.bool() { 1_000_000 } else { rng.usize(1_500..20_000) },

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use forebay_engine::{Engine, EngineConfig, Ring};
-use forebay_io::core::{ConnId, Core, Request};
+use forebay_io::core::{ConnId, Core, PackJob, Request};
 use forebay_io::time::Time;
 use forebay_io::topics::{TopicId, TopicTable};
 
@@ -16,6 +16,7 @@ use crate::cluster::Cluster;
 use crate::events::{Event, Events};
 use crate::io::IoThread;
 use crate::net::Link;
+use crate::packers::LONGEST_JOB;
 use crate::plan::{End, Plan, Trouble, ms};
 use crate::senders::{Sender, State};
 
@@ -64,6 +65,10 @@ pub(crate) struct World {
     pub(crate) attempts: Vec<ConnId>,
     /// What became of them, for the I/O thread to hear.
     pub(crate) opened: Vec<(ConnId, Result<(), &'static str>)>,
+    /// With the compression threads.
+    pub(crate) jobs: Vec<PackJob>,
+    /// Done, for the I/O thread to take back.
+    pub(crate) packed: Vec<PackJob>,
     pub(crate) senders: Vec<Sender>,
     /// Requests to the core that it has not heard yet.
     pub(crate) requests: Vec<Request>,
@@ -114,6 +119,8 @@ impl World {
             by_conn: BTreeMap::new(),
             attempts: Vec::new(),
             opened: Vec::new(),
+            jobs: Vec::new(),
+            packed: Vec::new(),
             senders,
             requests: Vec::new(),
             tokens: 0,
@@ -149,6 +156,7 @@ impl World {
                 Event::Broken { link, why } => self.broken(link, why),
                 Event::Forgotten { link } => self.forgotten(link),
                 Event::Sender { number, generation } => self.sender(number, generation),
+                Event::Packed => self.job_done(),
                 Event::Trouble => self.trouble(),
                 Event::Relief(relief) => self.relief(&relief),
             }
@@ -253,10 +261,11 @@ impl World {
         self.requests.push(Request::Close { deadline });
         self.wake_io();
         let hiccup = ms(1_000);
-        let closed = self.run_while(deadline + SLACK + hiccup, |w| !w.io.over);
+        let slack = if self.plan.config.compression_threads > 0 { SLACK + LONGEST_JOB } else { SLACK };
+        let closed = self.run_while(deadline + slack + hiccup, |w| !w.io.over);
         assert!(closed, "a close ends by its deadline");
-        let late = self.book.hiccup.1 + SLACK;
-        assert!(self.now <= (deadline + SLACK + ms(2)).max(late), "a close ends by its deadline");
+        let late = self.book.hiccup.1 + slack;
+        assert!(self.now <= (deadline + slack + ms(2)).max(late), "a close ends by its deadline");
         // Senders learn of it; claims in progress come to their end.
         self.quiet = true;
         self.run_until(self.now + self.plan.max_block + ms(100));

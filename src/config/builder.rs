@@ -171,6 +171,8 @@ setters! {
     lz4_level(level: i32) "compression.lz4.level" = |b, k, v| b.set(k, v.to_string());
     /// zstd's level: −131,072 is quickest, 22 smallest. Default 3. With `compression.type=zstd`.
     zstd_level(level: i32) "compression.zstd.level" = |b, k, v| b.set(k, v.to_string());
+    /// How many threads compress batches. Default 0: the I/O thread does. This project's own key.
+    compression_threads(threads: usize) "io.compression.threads" = |b, k, v| b.set(k, v.to_string());
     /// How long a record may wait for others to share its batch. Default 5 ms. `batch.size`, `flush`, `close` and waiting senders
     /// end the wait early.
     linger(time: Duration) "linger.ms" = |b, k, v| b.millis(k, v);

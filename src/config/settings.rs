@@ -145,6 +145,8 @@ settings! {
     lz4_level: i32 => i32, |s| s.lz4_level;
     /// `compression.zstd.level`
     zstd_level: i32 => i32, |s| s.zstd_level;
+    /// `io.compression.threads`
+    compression_threads: usize => usize, |s| s.compression_threads;
     /// `linger.ms`
     linger: Duration => Duration, |s| s.linger;
     /// `max.block.ms`

@@ -66,7 +66,7 @@ pub(super) const USED: &[KeySpec] = &[
         "Of use with `linger.ms=0`.")),
     row(COMPRESSION, "compression.type", Kind::Choice(&["none", "gzip", "snappy", "lz4", "zstd"]), "none",
         |s, v| s.compression = CompressionType::of_name(&v.text()),
-        "How batches are compressed, by the I/O thread when they are sent. A batch that does not shrink is sent as it is.",
+        "How batches are compressed, by the I/O thread when they are sent (see `io.compression.threads`). A batch that does not shrink is sent as it is.",
         "`batch.size` and `batch.max.bytes` count what records take before compression. One codec is one Cargo feature of this library, all on by default."),
     row(COMPRESSION, "compression.gzip.level", Kind::Int(-1, 9), "-1", |s, v| s.gzip_level = v.int() as i32,
         "1 is quickest, 9 smallest; -1 is the usual 6.",
@@ -77,6 +77,9 @@ pub(super) const USED: &[KeySpec] = &[
     row(COMPRESSION, "compression.zstd.level", Kind::Int(-131_072, 22), "3", |s, v| s.zstd_level = v.int() as i32,
         "Higher is smaller and slower. Levels above 12 also take tens of MiB of memory for the I/O thread.",
         "With `compression.type=zstd`."),
+    of(Origin::Forebay, row(COMPRESSION, "io.compression.threads", Kind::Int(0, 64), "0", |s, v| s.compression_threads = v.int() as usize,
+        "How many threads compress batches. 0 leaves it to the I/O thread, which is enough until compression fills it: then records wait for memory though network and brokers have room. Each thread has a buffer of `max.request.size` and the codec's own state. A close may wait for the batches that they are at.",
+        "Without effect with `compression.type=none`.")),
     row(DELIVERY, "acks", Kind::Choice(&["all", "-1", "1", "0"]), "all", |s, v| s.acks = match v.text().as_str() {
             "0" => Acks::None,
             "1" => Acks::Leader,

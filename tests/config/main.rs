@@ -76,6 +76,7 @@ const NAMED: &[(&str, &str)] = &[
     ("compression.gzip.level", "4"),
     ("compression.lz4.level", "5"),
     ("compression.zstd.level", "-6"),
+    ("io.compression.threads", "2"),
     ("linger.ms", "2"),
     ("max.block.ms", "9223372036854775807"),
     ("max.in.flight.requests.per.connection", "7"),
@@ -145,6 +146,7 @@ fn typed_methods_set_what_the_names_set() {
         .gzip_level(4)
         .lz4_level(5)
         .zstd_level(-6)
+        .compression_threads(2)
         .linger(Duration::from_micros(1_500))
         .max_block(Duration::MAX)
         .max_in_flight(7)

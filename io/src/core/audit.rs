@@ -19,7 +19,7 @@ impl Core {
         self.audit_credit = 0;
         let account = self.io.account();
         assert_eq!(account.total(), total, "every segment is somewhere: {account:?}");
-        let runs: usize = self.batches.iter().map(|(_, batch)| batch.runs.len()).sum();
+        let runs: usize = self.batches.iter().map(|(_, batch)| batch.runs.len() + batch.lent).sum();
         assert_eq!(account.runs, runs, "every run is in a batch that lives, in flight or in quarantine: {account:?}");
         let watched: usize = self.active.iter().map(|number| self.partitions[*number as usize].lanes.len()).sum();
         assert!(account.open <= watched, "{watched} lanes are watched, only they have a segment open: {account:?}");

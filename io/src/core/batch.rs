@@ -66,6 +66,8 @@ pub(crate) struct Batch {
     pub(crate) written: bool,
     /// A request on a connection refers to its memory.
     pub(crate) in_request: bool,
+    /// Runs that are with a job: its memory is not ours until the job is back.
+    pub(crate) lent: usize,
     /// Its records have their outcome.
     pub(crate) done: bool,
     /// The slot is in use.
@@ -93,6 +95,7 @@ impl Batch {
             maybe_appended: false,
             written: false,
             in_request: false,
+            lent: 0,
             done: false,
             live: false,
         }
@@ -182,8 +185,8 @@ impl Batches {
     pub(crate) fn release(&mut self, id: BatchId, io: &mut IoSide, ledger: &mut Ledger) {
         let batch = self.get_mut(id);
         debug_assert!(
-            batch.done && !batch.in_request && batch.live,
-            "released with an outcome and out of every request"
+            batch.done && !batch.in_request && batch.lent == 0 && batch.live,
+            "released with an outcome, out of every request and every job"
         );
         for run in batch.runs.drain(..) {
             io.release(run);

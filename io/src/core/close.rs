@@ -98,7 +98,7 @@ impl Core {
 
     /// Whether the core is done: every record has its outcome, every connection is closed, all memory is back.
     pub fn is_closed(&self) -> bool {
-        self.closing.over && self.connections.iter().all(Option::is_none)
+        self.closing.over && self.lent_jobs == 0 && self.connections.iter().all(Option::is_none)
     }
 
     /// Whether a connection is on its way out.

@@ -52,6 +52,9 @@ pub struct CoreConfig {
     /// `compression.type` and its level. A codec that this build has not counts as none: see
     /// [`Codec::is_built_in`](crate::compress::Codec::is_built_in).
     pub compression: Option<Compression>,
+    /// `io.compression.threads`: how many threads compress batches, beside the core; see
+    /// [`Core::next_job`](super::Core::next_job). 0: the core does it itself, where it cuts them.
+    pub compression_threads: usize,
     /// `max.request.size`: the most bytes of one Produce request. A single larger batch goes alone.
     pub max_request_size: usize,
     /// `request.timeout.ms`.
@@ -100,6 +103,7 @@ impl Default for CoreConfig {
             batch_size: 16_384,
             batch_max_bytes: 1_000_000,
             compression: None,
+            compression_threads: 0,
             sasl: false,
             max_request_size: 1_048_576,
             request_timeout: Duration::from_secs(30),

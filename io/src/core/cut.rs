@@ -21,10 +21,24 @@ impl Core {
         if !self.has_identity(number) {
             return None;
         }
+        let id = self.gather(number, limit, now)?;
+        self.number(number, id);
+        self.pack(id);
+        Some(id)
+    }
+
+    /// Gives a batch its place in the partition's order, and its sequence numbers.
+    pub(super) fn number(&mut self, number: u32, id: BatchId) {
         let partition = &mut self.partitions[number as usize];
         if partition.identity != self.idempotence.identity() && partition.is_settled() {
             partition.renumber(self.idempotence.identity(), |_, _, _| 0);
         }
+        partition.number(self.batches.get_mut(id));
+    }
+
+    /// Takes what a partition's lanes hold: [`Core::cut`] without numbers, and not compressed.
+    pub(super) fn gather(&mut self, number: u32, limit: usize, now: Time) -> Option<BatchId> {
+        let partition = &mut self.partitions[number as usize];
         let lanes = std::mem::take(&mut partition.lanes);
         let first = if lanes.is_empty() { 0 } else { partition.next_lane % lanes.len() };
         let cutoff = self.cutoff(&lanes, now);
@@ -90,9 +104,7 @@ impl Core {
         batch.base_timestamp = window.unwrap_or(0);
         batch.max_timestamp = batch.base_timestamp.saturating_add(walker.max_ts_delta());
         batch.deadline = oldest + self.cfg.delivery_timeout;
-        partition.number(batch);
         self.next_deadline = self.next_deadline.min(batch.deadline);
-        self.pack(id);
         Some(id)
     }
 

@@ -48,9 +48,10 @@ impl Core {
         let batch = self.batches.get(id);
         // A request that is half written may still be written to its end.
         let possibly_appended = batch.possibly_appended() || batch.in_request;
-        let in_request = batch.in_request;
+        let (in_request, lent) = (batch.in_request, batch.lent > 0);
         let partition = &mut self.partitions[batch.partition as usize];
         partition.remove_retry(id);
+        partition.packing.retain(|other| *other != id);
         partition.abandon(batch);
         self.batches.resolve(id, &mut self.ledger, &Err(DeliveryFailure { kind, possibly_appended }));
         if in_request && mutant!("memory_freed_by_the_timeout") {
@@ -58,7 +59,7 @@ impl Core {
                 self.io.release(run);
             }
         }
-        if !in_request {
+        if !in_request && !lent {
             self.batches.release(id, &mut self.io, &mut self.ledger);
         }
     }

@@ -110,6 +110,7 @@ impl Core {
                 let lane = self.partitions[number].lanes[lane];
                 self.fail_lane(lane, usize::MAX, failure, now);
             }
+            self.fail_packing(number as u32, failure);
         }
     }
 

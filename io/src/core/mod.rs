@@ -36,6 +36,7 @@ mod cut;
 mod denial;
 mod expiry;
 mod identity;
+mod jobs;
 mod lane;
 mod ledger;
 mod metadata;
@@ -78,6 +79,7 @@ use crate::time::Time;
 use crate::topics::TopicTable;
 
 pub use self::config::{Acks, CoreConfig};
+pub use self::jobs::PackJob;
 pub use self::ports::{Command, ConnId, Flushed, Request, Wake};
 pub use self::report::{Delivered, DeliveryFailure, FailureKind, Report};
 pub use self::sasl::{Credentials, ScramHash};
@@ -106,6 +108,10 @@ pub struct Core {
     requests: Requests,
     /// None without compression.
     compressor: Option<Compressor>,
+    /// To be handed to the driver.
+    jobs: VecDeque<PackJob>,
+    /// Jobs that are not back, those of `jobs` included.
+    lent_jobs: usize,
     idempotence: Idempotence,
     commands: VecDeque<Command>,
     closing: Closing,
@@ -167,6 +173,8 @@ impl Core {
             generations: 0,
             requests: Requests::default(),
             compressor,
+            jobs: VecDeque::new(),
+            lent_jobs: 0,
             commands: VecDeque::new(),
             closing: Closing::default(),
             denied: None,

@@ -47,7 +47,8 @@ impl Core {
         batch.codec = Some(codec);
         batch.records_len = packed.len();
         batch.records_crc = crc32c(packed);
-        overwrite(&mut self.io, &mut batch.runs, packed);
+        overwrite(&mut batch.runs, packed, |run, bytes| self.io.bytes_mut(run)[..bytes.len()].copy_from_slice(bytes));
+        give_back(&mut self.io, &mut batch.runs, packed.len());
     }
 
     /// [`Core::split`] for a compressed batch. False if there is no memory for its parts now.
@@ -117,19 +118,30 @@ impl Parts {
     }
 }
 
-/// Writes `bytes` over the front of `runs`, which are larger, and gives back what is behind.
-fn overwrite(io: &mut IoSide, runs: &mut Vec<Run>, bytes: &[u8]) {
-    let (mut rest, mut kept) = (bytes, 0);
-    let mut used = 0;
-    while !rest.is_empty() {
-        let Some(run) = runs.get_mut(kept) else { break };
-        used = run.len().min(rest.len());
-        let (now, behind) = rest.split_at(used);
-        io.bytes_mut(run)[..used].copy_from_slice(now);
+/// Writes `bytes` over the front of `runs`, which are larger; `put` writes to the front of one.
+pub(super) fn overwrite(runs: &mut [Run], bytes: &[u8], mut put: impl FnMut(&mut Run, &[u8])) {
+    let mut rest = bytes;
+    for run in runs {
+        let (now, behind) = rest.split_at(run.len().min(rest.len()));
+        put(run, now);
         rest = behind;
-        kept += 1;
+        if rest.is_empty() {
+            break;
+        }
     }
     debug_assert!(rest.is_empty(), "what shrank fits where it was");
+}
+
+/// Gives back what is behind the first `len` bytes of `runs`, of which there are some.
+pub(super) fn give_back(io: &mut IoSide, runs: &mut Vec<Run>, len: usize) {
+    let (mut kept, mut used) = (0, 0);
+    let mut rest = len;
+    while rest > 0 {
+        let Some(run) = runs.get(kept) else { break };
+        used = run.len().min(rest);
+        rest -= used;
+        kept += 1;
+    }
     for run in runs.drain(kept..) {
         io.release(run);
     }

@@ -42,6 +42,8 @@ pub(crate) struct Partition {
     pub(crate) resending: bool,
     /// To be sent again, by order.
     pub(crate) retry: VecDeque<(u64, BatchId)>,
+    /// Taken out of the lanes to be compressed elsewhere, by order, and not yet numbered: see `jobs`.
+    pub(crate) packing: VecDeque<BatchId>,
     /// Records cut so far: a batch's order is the number of its first record, so the parts of a split keep theirs.
     pub(crate) next_order: u64,
     pub(crate) identity: Identity,
@@ -73,6 +75,7 @@ impl Partition {
             conn: None,
             resending: false,
             retry: VecDeque::new(),
+            packing: VecDeque::new(),
             next_order: 0,
             identity: Identity::NONE,
             next_sequence: 0,

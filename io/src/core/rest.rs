@@ -34,6 +34,7 @@ impl Core {
         }
         if self.stirred
             || !self.commands.is_empty()
+            || !self.jobs.is_empty()
             || !self.ledger.reports.is_empty()
             || !self.ledger.flushed.is_empty()
         {

@@ -143,6 +143,10 @@ impl Core {
             partition.retry.pop_front();
             return Next::Batch(id);
         }
+        if self.packs_elsewhere() {
+            return self.next_packed(number, if first { usize::MAX } else { room });
+        }
+        let partition = &self.partitions[number as usize];
         let topic = partition.topic;
         let room = room.saturating_sub(PARTITION_OVERHEAD + self.metadata.name(topic).len());
         let most = self.cfg.batch_max_bytes.min(self.metadata.largest_batch(topic));
@@ -156,6 +160,18 @@ impl Core {
             Some(id) if !first && room < most && self.batches.get(id).plain_len < pending => Next::Short(id),
             Some(id) => Next::Batch(id),
         }
+    }
+
+    /// The oldest batch that was compressed elsewhere, if it is back.
+    fn next_packed(&mut self, number: u32, room: usize) -> Next {
+        // Another partition may have used up the last epoch in this very turn.
+        let Some(id) = self.packed_head(number).filter(|_| self.has_identity(number)) else { return Next::Nothing };
+        if self.size_in_request(id) > room {
+            return Next::NoRoom;
+        }
+        self.partitions[number as usize].packing.retain(|other| *other != id);
+        self.number(number, id);
+        Next::Batch(id)
     }
 
     /// A batch that found no request after all is the first to go next time.

@@ -133,7 +133,7 @@ impl Core {
         while at < self.active.len() {
             let number = self.active[at];
             let partition = &mut self.partitions[number as usize];
-            if partition.lanes.is_empty() && partition.retry.is_empty() {
+            if partition.lanes.is_empty() && partition.retry.is_empty() && partition.packing.is_empty() {
                 partition.listed = false;
                 self.active.swap_remove(at);
                 continue;
@@ -189,7 +189,8 @@ impl Core {
                 return Verdict::Later(partition.retry_at);
             }
         } else {
-            let Some(due_at) = self.due(number, pressure, now) else { return Verdict::Empty };
+            let due = if self.packed_head(number).is_some() { Some(now) } else { self.due(number, pressure, now) };
+            let Some(due_at) = due else { return Verdict::Empty };
             if due_at > now {
                 // The way there is prepared while records gather.
                 self.reach(number, broker, now);
@@ -206,9 +207,26 @@ impl Core {
         match (broker, connection) {
             (Some(broker), Some(_)) => match self.brokers.get(broker).throttled_until {
                 until if until > now => Verdict::Later(until),
+                _ if self.packs_elsewhere() && self.partitions[number as usize].retry.is_empty() => {
+                    self.hand_out(number, broker, pressure, now)
+                }
                 _ => Verdict::Ready(broker),
             },
             _ => self.reach(number, broker, now).map_or(Verdict::Blocked, Verdict::Later),
+        }
+    }
+
+    /// Has what is due compressed elsewhere, as far as that may be; ready is what has come back.
+    fn hand_out(&mut self, number: u32, broker: usize, pressure: bool, now: Time) -> Verdict {
+        let mut more = self.due(number, pressure, now).is_some_and(|due| due <= now);
+        while more && self.may_hand_out(number) && self.begin_job(number, now) {
+            more = self.due(number, pressure, now).is_some_and(|due| due <= now);
+        }
+        match self.packed_head(number) {
+            Some(_) => Verdict::Ready(broker),
+            // A job that comes back is the next that can change anything.
+            None if more => Verdict::Blocked,
+            None => Verdict::Empty,
         }
     }
 
@@ -237,6 +255,9 @@ impl Core {
         if self.is_full(partition) || !partition.retry.is_empty() || !self.has_identity(number) {
             return false;
         }
+        if self.packs_elsewhere() {
+            return self.packed_head(number).is_some();
+        }
         let (mut pending, mut urgent) = (0, self.closing.is_begun());
         for lane in partition.lanes.iter().filter_map(|id| self.ledger.lane(*id)).filter(|lane| lane.pending > 0) {
             pending += lane.pending;
@@ -246,7 +267,7 @@ impl Core {
     }
 
     /// Whether a partition has as many batches in flight as it may.
-    fn is_full(&self, partition: &Partition) -> bool {
+    pub(super) fn is_full(&self, partition: &Partition) -> bool {
         let limit = partition.in_flight_limit(self.cfg.max_in_flight, self.cfg.enable_idempotence);
         partition.in_flight.len() >= limit
     }
@@ -274,6 +295,7 @@ impl Core {
             let id = self.partitions[number as usize].lanes[at];
             self.fail_lane(id, usize::MAX, &failure, now);
         }
+        self.fail_packing(number, &failure);
         // What is not allowed now may be allowed soon: records that come later deserve a fresh answer.
         self.metadata.want();
         true

@@ -6,6 +6,7 @@
 mod bell;
 mod credentials;
 mod handle;
+mod packers;
 #[cfg(loom)]
 #[doc(hidden)]
 pub mod requests;
@@ -29,6 +30,7 @@ use mio::{Events, Poll};
 
 use self::credentials::Wallet;
 use self::handle::Shared;
+use self::packers::{Packers, panic_text};
 use self::requests::Requests;
 use self::resolver::{Lookup, Resolver};
 use self::sockets::Socket;
@@ -94,7 +96,7 @@ pub struct Parts {
 /// Starts the I/O thread.
 ///
 /// # Errors
-/// The system gives no thread.
+/// The system gives no thread, or compression threads are asked for and the codec is not in this build.
 pub fn spawn(parts: Parts, sink: impl Sink + 'static) -> io::Result<DriverHandle> {
     let shared = Arc::new(Shared {
         requests: Requests::default(),
@@ -103,28 +105,27 @@ pub fn spawn(parts: Parts, sink: impl Sink + 'static) -> io::Result<DriverHandle
         clock: parts.clock,
     });
     let theirs = shared.clone();
-    let thread =
-        thread::Builder::new().name("forebay-io".to_owned()).spawn(move || live(parts, &theirs, Box::new(sink)))?;
+    let packers = Packers::of(&parts)?;
+    let thread = thread::Builder::new()
+        .name("forebay-io".to_owned())
+        .spawn(move || live(parts, packers, &theirs, Box::new(sink)))?;
     Ok(DriverHandle { shared, io_thread: thread.thread().id(), thread: Mutex::new(Some(thread)) })
 }
 
 /// The I/O thread's life, panics included.
-fn live(parts: Parts, shared: &Arc<Shared>, mut sink: Box<dyn Sink>) {
+fn live(parts: Parts, packers: Option<Packers>, shared: &Arc<Shared>, mut sink: Box<dyn Sink>) {
     let topics = parts.topics.clone();
     // Events of the core say whose they are by it.
     let _span = tracing::info_span!(target: "forebay", "producer", client_id = parts.config.client_id).entered();
     let result = catch_unwind(AssertUnwindSafe(|| {
         // Dropped by a panic: sockets first, then the core and with it the engine's consumer, which closes the engine.
-        let mut driver = Driver::new(parts, shared.clone());
+        let mut driver = Driver::new(parts, packers, shared.clone());
         driver.run(&mut *sink)
     }));
     let failure = match result {
         Ok(Ok(())) => None,
         Ok(Err(error)) => Some(format!("the poll failed: {error}")),
-        Err(panic) => {
-            let text = panic.downcast_ref::<&str>().map(|s| (*s).to_owned());
-            Some(text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "panic".to_owned()))
-        }
+        Err(panic) => Some(panic_text(&*panic)),
     };
     if let Some(failure) = &failure {
         tracing::error!(target: "forebay::io", failure, "the I/O thread has failed");
@@ -140,6 +141,8 @@ struct Driver {
     /// By `ConnId::index`. Before `core`, so that sockets go before memory.
     sockets: Vec<Option<Socket>>,
     core: Core,
+    /// None where the core compresses by itself, or not at all.
+    packers: Option<Packers>,
     poll: Poll,
     options: SocketOptions,
     tls: Option<TlsConnector>,
@@ -153,11 +156,15 @@ struct Driver {
 }
 
 impl Driver {
-    fn new(parts: Parts, shared: Arc<Shared>) -> Self {
+    fn new(mut parts: Parts, packers: Option<Packers>, shared: Arc<Shared>) -> Self {
         let now = shared.now();
+        if packers.is_none() {
+            parts.config.compression_threads = 0;
+        }
         Self {
             sockets: Vec::new(),
             core: Core::new(parts.config, parts.io, parts.topics, fastrand::u64(..), now).measured(parts.meters),
+            packers,
             poll: parts.poll,
             options: parts.sockets,
             tls: parts.security.tls,
@@ -186,7 +193,15 @@ impl Driver {
             for (conn, result) in self.wallet.found() {
                 self.core.credentials(conn, result, now);
             }
+            if let Some(packers) = &self.packers {
+                packers.done(|job| self.core.packed(job));
+            }
             self.core.turn(now);
+            while let Some(job) = self.core.next_job() {
+                if let Some(packers) = &self.packers {
+                    packers.add(job);
+                }
+            }
             self.carry_out(now);
             self.write(now);
             self.hand_on(sink, now);

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use bytes::{Buf, Bytes, BytesMut};
 use forebay_io::core::ConnId;
 use forebay_io::wire::crc::crc32c;
+use kafka_protocol::compression::{Decompressor, Gzip, Lz4, Snappy, Zstd};
 use kafka_protocol::messages::api_versions_response::ApiVersion;
 use kafka_protocol::messages::metadata_response::{
     MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
@@ -397,7 +398,8 @@ fn see(node: usize, conn: ConnId, request: usize, partition: i32, bytes: Bytes) 
     let count = at(57, 4) as usize;
     assert_eq!(at(23, 4) as usize + 1, count, "last offset delta");
     let mut ids = Vec::new();
-    let mut rest = &bytes[61..];
+    let plain = plain(at(21, 2) as u16 & 7, bytes.slice(61..));
+    let mut rest = &plain[..];
     while !rest.is_empty() {
         let len = varint(&mut rest) as usize;
         let (mut record, after) = rest.split_at(len);
@@ -412,6 +414,19 @@ fn see(node: usize, conn: ConnId, request: usize, partition: i32, bytes: Bytes) 
     assert_eq!(ids.len(), count, "records");
     let producer = (at(43, 8) as i64, at(51, 2) as i16);
     Seen { node, conn, request, partition, producer, sequence: at(53, 4) as i32, ids, bytes }
+}
+
+/// A batch's records, decompressed by the kafka-protocol crate.
+fn plain(codec: u16, mut packed: Bytes) -> Bytes {
+    let copy = |plain: &mut Bytes| Ok(Bytes::copy_from_slice(plain));
+    match codec {
+        0 => Ok(packed),
+        1 => Gzip::decompress(&mut packed, copy),
+        2 => Snappy::decompress(&mut packed, |plain: &mut Bytes| Ok(Bytes::copy_from_slice(plain))),
+        3 => Lz4::decompress(&mut packed, copy),
+        _ => Zstd::decompress(&mut packed, copy),
+    }
+    .expect("a codec's own format")
 }
 
 fn varint(bytes: &mut &[u8]) -> i64 {

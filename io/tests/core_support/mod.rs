@@ -12,7 +12,8 @@ use std::time::Duration;
 #[allow(unused_imports)] // each test binary uses its own part
 pub(crate) use cluster::{Act, Cluster, Partition, Seen};
 use forebay_engine::{Engine, EngineConfig, Lane, LaneId, ProducerEnd, Ring};
-use forebay_io::core::{Command, ConnId, Core, CoreConfig, Flushed, Report, Request, Wake};
+use forebay_io::compress::Compressor;
+use forebay_io::core::{Command, ConnId, Core, CoreConfig, Flushed, PackJob, Report, Request, Wake};
 use forebay_io::time::Time;
 use forebay_io::topics::{TopicId, TopicTable};
 use forebay_io::wire::record::{HEAD_MAX, Shape, encode_to};
@@ -86,6 +87,12 @@ pub(crate) struct World {
     pub(crate) held_closes: Vec<ConnId>,
     /// Connections for which credentials were asked.
     pub(crate) asked: Vec<ConnId>,
+    /// Batches that are being compressed.
+    pub(crate) jobs: Vec<PackJob>,
+    /// They are kept back.
+    pub(crate) hold_jobs: bool,
+    /// Does the jobs; without one no batch shrinks.
+    pub(crate) compressor: Option<Compressor>,
     pub(crate) connects: Vec<(String, u16, u32)>,
     /// When each of them was wanted.
     pub(crate) connected_at: Vec<Time>,
@@ -134,6 +141,9 @@ impl World {
             hold_closes: false,
             held_closes: Vec::new(),
             asked: Vec::new(),
+            jobs: Vec::new(),
+            hold_jobs: false,
+            compressor: None,
             connects: Vec::new(),
             connected_at: Vec::new(),
             turns: 0,
@@ -171,6 +181,9 @@ impl World {
         self.written = false;
         self.turns += 1;
         core(|| self.core.turn(self.now));
+        while let Some(job) = core(|| self.core.next_job()) {
+            self.jobs.push(job);
+        }
         while let Some(command) = core(|| self.core.next_command()) {
             match command {
                 Command::Connect { conn, host, port, attempt } => {
@@ -193,7 +206,20 @@ impl World {
         for conn in conns {
             self.serve(conn);
         }
+        if !self.hold_jobs {
+            self.finish_jobs();
+        }
         self.collect();
+    }
+
+    /// All jobs come back, the last one first.
+    pub(crate) fn finish_jobs(&mut self) {
+        while let Some(mut job) = self.jobs.pop() {
+            if let Some(compressor) = &mut self.compressor {
+                job.run(compressor, &self.core.run_bytes());
+            }
+            core(|| self.core.packed(job));
+        }
     }
 
     pub(crate) fn finish_close(&mut self, conn: ConnId) {
