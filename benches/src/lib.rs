@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod pipe;
+pub mod text;
 
 use forebay_engine::{ClaimError, Engine, EngineConfig, IoSide, Lane, LaneId, Ring, Run};
 use std::sync::Arc;
