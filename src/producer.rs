@@ -568,6 +568,7 @@ fn core_config(config: &Config) -> CoreConfig {
         compression_threads: config.compression_threads(),
         sasl: config.security_protocol().has_sasl(),
         max_request_size: config.max_request_size(),
+        long_request_size: config.long_request_size(),
         request_timeout: config.request_timeout(),
         delivery_timeout: config.delivery_timeout(),
         retry_backoff: config.retry_backoff(),

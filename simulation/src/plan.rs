@@ -177,6 +177,7 @@ impl Plan {
             batch_size: rng.usize(200..20_000),
             batch_max_bytes: if rng.bool() { 1_000_000 } else { rng.usize(1_500..20_000) },
             max_request_size: rng.usize(3_000..200_000),
+            long_request_size: if rng.bool() { 0 } else { rng.usize(3_000..400_000) },
             request_timeout,
             delivery_timeout: request_timeout + linger + ms(rng.u64(if congested { 1..100 } else { 100..15_000 })),
             retry_backoff: ms(rng.u64(5..100)),

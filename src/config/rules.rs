@@ -171,6 +171,11 @@ impl Check<'_> {
 
     fn sizes(&mut self) {
         const KEY: &str = "batch.max.bytes";
+        /// Far under what a broker takes (`socket.request.max.bytes`, 100 MiB).
+        const LONG_REQUEST: usize = 8 << 20;
+        let short = self.settings.max_request_size;
+        let share = (self.settings.buffer_memory / self.settings.max_in_flight.max(1)).min(LONG_REQUEST);
+        self.settings.long_request_size = if self.is_set("max.request.size") { short } else { share.max(short) };
         let room = self.settings.max_request_size.saturating_sub(REQUEST_OVERHEAD + self.settings.client_id.len());
         if self.is_set(KEY) {
             if self.settings.batch_max_bytes > room {

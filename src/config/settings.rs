@@ -155,6 +155,9 @@ settings! {
     max_in_flight: usize => usize, |s| s.max_in_flight;
     /// `max.request.size` in bytes.
     max_request_size: usize => usize, |s| s.max_request_size;
+    /// What a request may grow to where bandwidth × round trip asks for it, in bytes: `max.request.size` if that was set,
+    /// else an equal share of `buffer.memory` for each request in flight, at most 8 MiB.
+    long_request_size: usize => usize, |s| s.long_request_size;
     /// `request.timeout.ms`
     request_timeout: Duration => Duration, |s| s.request_timeout;
     /// `delivery.timeout.ms`: at least `linger.ms` and `request.timeout.ms` together.

@@ -60,7 +60,7 @@ pub(super) const USED: &[KeySpec] = &[
         "Does not count into `delivery.timeout.ms`, which begins when the record is in the buffer."),
     row(BUFFER, "max.request.size", Kind::Bytes(2_048, INT), "1048576", |s, v| s.max_request_size = v.int() as usize,
         "The largest Produce request, and with that the largest record.",
-        "Bounds `batch.max.bytes`."),
+        "Bounds `batch.max.bytes`. Where it was not set, requests grow up to 8 MiB on a link whose bandwidth × round trip asks for that; records do not."),
     of(Origin::Forebay, row(BUFFER, "io.spin.us", Kind::Micros(0, 1_000_000), "0", |s, v| s.io_spin = v.duration(),
         "How long the I/O thread polls for more work before it sleeps: buys latency with CPU.",
         "Of use with `linger.ms=0`.")),

@@ -1,6 +1,7 @@
 //! The brokers that are known: the bootstrap servers first, then the nodes of the cluster.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -71,12 +72,35 @@ impl Broker {
 
 pub(crate) struct Brokers {
     all: Vec<Broker>,
-    by_node: HashMap<i32, usize>,
+    by_node: HashMap<i32, usize, BuildHasherDefault<NodeHasher>>,
 }
+
+/// Looked up for each partition of each turn. Node ids are few and the cluster's own: they need spreading, not a defence.
+#[derive(Default)]
+struct NodeHasher(u64);
+
+impl Hasher for NodeHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(SPREAD);
+        }
+    }
+
+    fn write_i32(&mut self, node: i32) {
+        self.0 = (self.0 ^ node as u64).wrapping_mul(SPREAD);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+/// 2⁶⁴ divided by the golden ratio, odd (Knuth, multiplicative hashing).
+const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
 
 impl Brokers {
     pub(crate) fn new(bootstrap: &[String]) -> Self {
-        let mut brokers = Self { all: Vec::new(), by_node: HashMap::new() };
+        let mut brokers = Self { all: Vec::new(), by_node: HashMap::default() };
         for server in bootstrap {
             let Some((host, port)) = host_and_port(server) else {
                 tracing::error!(target: "forebay::connection", server, "not a host:port");

@@ -57,6 +57,9 @@ pub struct CoreConfig {
     pub compression_threads: usize,
     /// `max.request.size`: the most bytes of one Produce request. A single larger batch goes alone.
     pub max_request_size: usize,
+    /// The most bytes of one Produce request on a link whose bandwidth × round trip asks for more than `max_request_size`;
+    /// the largest record and the largest batch stay below that one. Nothing if it is less.
+    pub long_request_size: usize,
     /// `request.timeout.ms`.
     pub request_timeout: Duration,
     /// `delivery.timeout.ms`.
@@ -106,6 +109,7 @@ impl Default for CoreConfig {
             compression_threads: 0,
             sasl: false,
             max_request_size: 1_048_576,
+            long_request_size: 0,
             request_timeout: Duration::from_secs(30),
             delivery_timeout: Duration::from_secs(120),
             retry_backoff: Duration::from_millis(100),

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use super::Core;
 use super::backoff::delay;
+use super::flow::Flow;
 use super::ports::{Command, ConnId};
 use super::requests::{Kind, RequestId};
 use super::sasl::Exchange;
@@ -56,6 +57,10 @@ pub(crate) struct Connection {
     pub(crate) waiting: VecDeque<RequestId>,
     /// Produce requests in `queue` and `waiting`.
     pub(crate) produce_requests: usize,
+    /// How much of them may be in flight.
+    pub(crate) flow: Flow,
+    /// Partitions had something to send, and the socket or the window was full.
+    pub(crate) wanted: bool,
     next_correlation: i32,
     pub(crate) last_used: Time,
     /// Closed by us although nothing was wrong with it.
@@ -150,6 +155,8 @@ impl Core {
             unsent: 0,
             waiting: VecDeque::new(),
             produce_requests: 0,
+            flow: Flow::default(),
+            wanted: false,
             next_correlation: 0,
             last_used: now,
             at_peace: false,
@@ -331,7 +338,12 @@ impl Core {
         let Some(connection) = self.connection_mut(conn) else { return };
         connection.queue.push_back(id);
         connection.unsent += len;
-        connection.produce_requests += usize::from(produce);
+        if produce {
+            connection.produce_requests += 1;
+            let departure = connection.flow.departs(len, now);
+            self.requests.get_mut(id).departure = departure;
+        }
+        let Some(connection) = self.connection_mut(conn) else { return };
         connection.last_used = now;
         let broker = connection.broker;
         self.meter_request(broker, id, now);

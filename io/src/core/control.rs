@@ -109,10 +109,11 @@ impl Core {
             && let Some(id) = connection.waiting.pop_front()
         {
             self.meter_response(conn, id, now);
-            if self.requests.get(id).kind == Kind::Produce
-                && let Some(connection) = self.connection_mut(conn)
-            {
+            let request = self.requests.get(id);
+            let (produce, departure) = (request.kind == Kind::Produce, request.departure);
+            if produce && let Some(connection) = self.connection_mut(conn) {
                 connection.produce_requests -= 1;
+                connection.flow.arrives(departure, now);
             }
             self.requests.remove(id);
         }

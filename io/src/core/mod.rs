@@ -35,6 +35,7 @@ mod control;
 mod cut;
 mod denial;
 mod expiry;
+mod flow;
 mod identity;
 mod jobs;
 mod lane;

@@ -1,6 +1,7 @@
 //! Requests on their way: framing bytes here, record bytes still in the slab.
 
 use super::batch::BatchId;
+use super::flow::Departure;
 use crate::time::Time;
 
 /// Index of a request in the pool.
@@ -36,6 +37,8 @@ pub(crate) struct Outgoing {
     pub(crate) len: usize,
     /// Bytes that a socket has accepted.
     pub(crate) written: usize,
+    /// For the measure of the link that its answer gives.
+    pub(crate) departure: Departure,
 }
 
 impl Outgoing {
@@ -66,6 +69,7 @@ impl Requests {
                 topic_ids: Vec::new(),
                 len: 0,
                 written: 0,
+                departure: Departure::default(),
             });
             self.free.reserve(self.slots.capacity());
             (self.slots.len() - 1) as u32

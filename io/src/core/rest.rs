@@ -37,6 +37,7 @@ impl Core {
             || !self.jobs.is_empty()
             || !self.ledger.reports.is_empty()
             || !self.ledger.flushed.is_empty()
+            || self.connections.iter().flatten().any(|c| c.wanted && self.has_slot(c.id))
         {
             return Wake::Now;
         }

@@ -4,6 +4,7 @@ use super::Core;
 use super::batch::BatchId;
 use super::config::Acks;
 use super::connections::Connection;
+use super::flow::FLOOR;
 use super::partition::Leader;
 use super::ports::ConnId;
 use super::requests::Kind;
@@ -17,6 +18,12 @@ const REQUEST_OVERHEAD: usize = 64;
 /// Bytes of a partition in a request beside its batch and its topic's name, at most: index, length, tags, and a topic's
 /// id, count and tags in case it is the topic's first.
 const PARTITION_OVERHEAD: usize = 48;
+
+/// With so many bytes not yet written no further request is made: what is written at once is still in the caches.
+const UNSENT: usize = 64 << 10;
+/// The least that a request may hold: framing and system calls count for little, and it is written before the caches of
+/// a core have lost what was stamped first.
+const SHARE_MIN: usize = FLOOR / 5;
 
 /// What a partition gives for a request.
 enum Next {
@@ -38,23 +45,61 @@ impl Core {
             let cursor = self.brokers.get(broker).cursor;
             let first = ready.partition_point(|partition| *partition <= cursor);
             ready.rotate_left(first);
-            let mut carry = None;
-            while (!ready.is_empty() || carry.is_some()) && self.has_slot(conn) {
-                carry = self.fill_request(broker, conn, &mut ready, carry, now);
-            }
-            if let Some(batch) = carry {
-                self.put_back(batch);
-            }
+            self.fill_requests(broker, conn, &mut ready, now);
+        } else {
+            ready.clear();
         }
-        ready.clear();
         self.brokers.get_mut(broker).ready = ready;
     }
 
-    /// Whether another Produce request may be made for a connection: it has a slot, and what was made before is not
-    /// stuck in front of a full socket (batches that wait in their lanes still grow).
+    /// Makes the requests that there was no room for in front of a socket, from what [`Core::turn`] found. To be called
+    /// after what that gave rise to was written, until it answers false. It may be left out: the next turn does the same.
+    pub fn go_on(&mut self, now: Time) -> bool {
+        let mut any = false;
+        for broker in 0..self.brokers.len() {
+            if self.brokers.get(broker).ready.is_empty() {
+                continue;
+            }
+            let Some(conn) = self.ready_connection(broker).filter(|conn| self.has_slot(*conn)) else { continue };
+            let mut ready = std::mem::take(&mut self.brokers.get_mut(broker).ready);
+            any |= self.fill_requests(broker, conn, &mut ready, now);
+            self.brokers.get_mut(broker).ready = ready;
+        }
+        any
+    }
+
+    /// Makes requests while there is room. Answers whether it made one. Partitions that are still ready stay in the list.
+    fn fill_requests(&mut self, broker: usize, conn: ConnId, ready: &mut Vec<u32>, now: Time) -> bool {
+        let (mut any, mut carry) = (false, None);
+        while (carry.is_some() && self.has_request(conn)) || (!ready.is_empty() && self.has_slot(conn)) {
+            carry = self.fill_request(broker, conn, ready, carry, now);
+            any = true;
+        }
+        if let Some(batch) = carry {
+            self.put_back(batch);
+        }
+        if let Some(connection) = self.connection_mut(conn) {
+            connection.wanted = !ready.is_empty();
+        }
+        any
+    }
+
+    /// Whether another Produce request may be made for a connection: it has one left, its window is open, and what was made
+    /// before is not stuck in front of a full socket (batches that wait in their lanes still grow).
     pub(super) fn has_slot(&self, conn: ConnId) -> bool {
-        self.connection(conn)
-            .is_some_and(|c| c.produce_requests < self.cfg.max_in_flight && c.unsent < self.cfg.max_request_size)
+        self.has_request(conn)
+            && self.connection(conn).is_some_and(|c| c.unsent < UNSENT && (c.flow.is_open() || !self.answers()))
+    }
+
+    fn has_request(&self, conn: ConnId) -> bool {
+        self.connection(conn).is_some_and(|c| c.produce_requests < self.cfg.max_in_flight)
+    }
+
+    /// How large the next request may be: so that the window is full when all requests are under way.
+    fn request_size(&self, conn: ConnId) -> usize {
+        let window = self.connection(conn).map_or(0, |c| c.flow.window());
+        let share = (window / self.cfg.max_in_flight).max(SHARE_MIN);
+        share.min(self.cfg.max_request_size.max(self.cfg.long_request_size))
     }
 
     /// Builds one request and queues it. Partitions that were served stay in `ready` if they have more, at its end.
@@ -68,6 +113,7 @@ impl Core {
         now: Time,
     ) -> Option<BatchId> {
         let mut chosen = std::mem::take(&mut self.scratch.batches);
+        let most = self.request_size(conn);
         let mut size = REQUEST_OVERHEAD + self.cfg.client_id.len();
         let mut left_over = None;
         if let Some(id) = carry {
@@ -81,7 +127,7 @@ impl Core {
             if carry.is_some_and(|id| self.batches.get(id).partition == *number) {
                 break;
             }
-            let room = self.cfg.max_request_size.saturating_sub(size);
+            let room = most.saturating_sub(size);
             let next = self.next_batch(*number, room, chosen.is_empty(), now);
             let short = matches!(next, Next::Short(_));
             match next {
@@ -89,7 +135,7 @@ impl Core {
                 Next::NoRoom => break,
                 Next::Batch(id) | Next::Short(id) => {
                     let more = self.size_in_request(id);
-                    if !chosen.is_empty() && size + more > self.cfg.max_request_size {
+                    if !chosen.is_empty() && size + more > most {
                         left_over = Some(id);
                         served += 1;
                         break;
@@ -148,8 +194,11 @@ impl Core {
         }
         let partition = &self.partitions[number as usize];
         let topic = partition.topic;
-        let room = room.saturating_sub(PARTITION_OVERHEAD + self.metadata.name(topic).len());
-        let most = self.cfg.batch_max_bytes.min(self.metadata.largest_batch(topic));
+        let framing = PARTITION_OVERHEAD + self.metadata.name(topic).len();
+        let room = room.saturating_sub(framing);
+        // Also where a request may be larger, a batch may not.
+        let alone = self.cfg.max_request_size.saturating_sub(REQUEST_OVERHEAD + self.cfg.client_id.len() + framing);
+        let most = self.cfg.batch_max_bytes.min(self.metadata.largest_batch(topic)).min(alone);
         let pending: usize =
             partition.lanes.iter().filter_map(|id| self.ledger.lane(*id)).map(|lane| lane.pending).sum();
         if !first && room < pending.min(self.cfg.batch_size).min(most) {

@@ -51,11 +51,7 @@ impl Core {
 
     /// The first `n` bytes of what [`Core::transmit`] showed were written.
     pub fn written(&mut self, conn: ConnId, mut n: usize, now: Time) {
-        // What was stuck in front of a full socket may have kept partitions from being cut.
-        let enough = self.cfg.max_request_size;
-        if let Some(connection) = self.connection(conn) {
-            let broker = connection.broker;
-            self.stirred |= connection.unsent >= enough && connection.unsent.saturating_sub(n) < enough;
+        if let Some(broker) = self.connection(conn).map(|c| c.broker) {
             self.meter_bytes(broker, true, n, now);
         }
         while n > 0 {
@@ -91,8 +87,10 @@ impl Core {
             return;
         }
         self.stirred = true;
+        let departure = request.departure;
         if let Some(connection) = self.connection_mut(conn) {
             connection.produce_requests -= 1;
+            connection.flow.ends(departure);
             let broker = connection.broker;
             self.meter_request_over(Some(broker));
         }

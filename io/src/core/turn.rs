@@ -128,6 +128,12 @@ impl Core {
     fn schedule(&mut self, now: Time) {
         self.due_at = Time::MAX;
         self.listening = false;
+        for broker in 0..self.brokers.len() {
+            self.brokers.get_mut(broker).ready.clear();
+        }
+        for connection in self.connections.iter_mut().flatten() {
+            connection.wanted = false;
+        }
         let pressure = self.io.waiting_senders() > 0;
         let mut at = 0;
         while at < self.active.len() {
@@ -170,6 +176,9 @@ impl Core {
         if let Some(conn) = connection
             && !self.has_slot(conn)
         {
+            if let Some(connection) = self.connection_mut(conn) {
+                connection.wanted = true;
+            }
             return Verdict::Blocked;
         }
         if self.is_full(partition)

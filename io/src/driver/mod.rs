@@ -204,6 +204,9 @@ impl Driver {
             }
             self.carry_out(now);
             self.write(now);
+            while self.core.go_on(now) {
+                self.write(now);
+            }
             self.hand_on(sink, now);
             assert!(!self.core.is_poisoned(), "a record in the slab does not parse");
             if self.core.is_closed() {

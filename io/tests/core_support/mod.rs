@@ -4,7 +4,7 @@
 mod cluster;
 
 use std::cell::Cell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -98,6 +98,9 @@ pub(crate) struct World {
     pub(crate) connected_at: Vec<Time>,
     /// Turns that the core has taken.
     pub(crate) turns: usize,
+    /// How long answers are on their way.
+    pub(crate) delay: Duration,
+    late: VecDeque<(Time, ConnId, Vec<u8>)>,
     rings: Arc<Rings>,
     sent: BTreeMap<LaneId, u64>,
     /// A socket took bytes in the last step, and may take more.
@@ -147,6 +150,8 @@ impl World {
             connects: Vec::new(),
             connected_at: Vec::new(),
             turns: 0,
+            delay: Duration::ZERO,
+            late: VecDeque::new(),
             rings,
             sent: BTreeMap::new(),
             written: false,
@@ -180,6 +185,10 @@ impl World {
     pub(crate) fn step(&mut self) {
         self.written = false;
         self.turns += 1;
+        while self.late.front().is_some_and(|answer| answer.0 <= self.now) {
+            let Some((_, conn, bytes)) = self.late.pop_front() else { break };
+            core(|| self.core.received(conn, &bytes, self.now));
+        }
         core(|| self.core.turn(self.now));
         while let Some(job) = core(|| self.core.next_job()) {
             self.jobs.push(job);
@@ -250,6 +259,10 @@ impl World {
         let Some(link) = self.links.get_mut(&conn) else { return };
         let node = link.node;
         let (answers, open) = self.cluster.serve(node, conn, &mut link.inbox);
+        if !self.delay.is_zero() && !answers.is_empty() {
+            self.late.push_back((self.now + self.delay, conn, answers));
+            return;
+        }
         for chunk in answers.chunks(self.read_limit.min(answers.len().max(1))) {
             core(|| self.core.received(conn, chunk, self.now));
         }
@@ -281,7 +294,13 @@ impl World {
             if self.written {
                 continue;
             }
-            match core(|| self.core.rest(self.now)) {
+            let wake = core(|| self.core.rest(self.now));
+            let wake = match (wake, self.late.front()) {
+                (Wake::At(at), Some(late)) => Wake::At(at.min(late.0)),
+                (Wake::Never, Some(late)) => Wake::At(late.0),
+                (wake, _) => wake,
+            };
+            match wake {
                 Wake::Now => {
                     idle_rounds += 1;
                     assert!(idle_rounds < 100_000, "the core never comes to rest");
