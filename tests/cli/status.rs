@@ -119,7 +119,10 @@ fn perf_waits_for_what_it_has_sent_when_it_is_interrupted() {
 #[test]
 fn the_embedded_broker_outlives_a_ctrl_c_that_goes_to_the_whole_group() {
     use std::os::unix::process::CommandExt as _;
-    let mut command = forebay(&["perf", "--throughput", "200", "--format=json"]);
+    // The answers take so long that records are on their way when the signal comes; without a broker they would soon fail.
+    let patience = ["-X", "request.timeout.ms=1000", "-X", "delivery.timeout.ms=2000"];
+    let args = ["perf", "--throughput", "200", "--format=json", "--fault=delay-ms=300"];
+    let mut command = forebay(&[&args[..], &patience].concat());
     let mut child = command.process_group(0).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
     let group = Pid::from_child(&child);
     // It is at work once it no longer ends by a signal alone, which the kernel tells.

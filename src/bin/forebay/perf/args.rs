@@ -18,7 +18,7 @@ rate every record is. The send-to-ack time begins before the call of send, so it
 making values and measuring cost per record, timed on the spot before the run: at saturation a few nanoseconds.
 
 The live view and the report look at the run from a thread of its own, five and up to fifty times a second, and do nothing for a record.
-What that took of this process's CPU time is told at the end (and is part of the client CPU).
+What that took of this process's CPU time is told at the end, and is part of the client CPU.
 
 With a rate, a sender that is ahead of it by less than 0.2 ms does not pause: records may go out in bursts of that length.
 

@@ -112,7 +112,7 @@ impl Live {
         let mut lines = vec![
             format!("{}", style(&self.what).for_stderr().dim()),
             format!(
-                "{}{} {:3.0} %   {} of {} records   {} gone, {} left{failures}",
+                "{}{} {:3.0} %   {} of {}   {} gone, {} left{failures}",
                 label("acknowledged"),
                 bar(part),
                 part * 100.0,
@@ -216,7 +216,7 @@ mod tests {
         let lines: Vec<String> = frame.iter().map(|line| strip_ansi_codes(line).into_owned()).collect();
         let has = |line: usize, text: &str| assert!(lines[line].contains(text), "{text}: {}", lines[line]);
         has(0, "what");
-        has(1, " 11 %   1,045 of 10,000 records   0:02 gone, 0:16 left  10 failed");
+        has(1, " 11 %   1,045 of 10,000   0:02 gone, 0:16 left  10 failed");
         has(2, "535 records/s   0.05 MB/s");
         has(3, "50 % 1.5 ms   99 % 4 ms   max 9 ms");
         has(4, " 25 % of 4 KiB   1 sender waits");

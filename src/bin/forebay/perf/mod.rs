@@ -71,7 +71,6 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
             what: args.sentence(measured.partitions, &servers),
             is_good: verdict.is_ok(),
             verdict: verdict.as_ref().map_or_else(ToString::to_string, Clone::clone),
-            watching: measured.watched.cpu,
         };
         page.write(&report.page()).map_err(Failure::Run)?;
     }
@@ -174,6 +173,7 @@ fn measure(args: &Args, config: Config, servers: &str, interrupt: &Interrupt) ->
         latency: tracker.latency(),
         sample_every: plan.sample_every,
         overhead_ns,
+        watching: watched.cpu,
     };
     let first_error = tracker.first_error().or_else(|| closed.err().map(|error| error.to_string()));
     Ok(Measured { summary, sent: counts, first_error, watched, partitions: plan.partitions })

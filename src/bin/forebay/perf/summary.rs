@@ -22,6 +22,8 @@ pub(super) struct Summary {
     pub(super) latency: Histogram<u64>,
     pub(super) sample_every: u32,
     pub(super) overhead_ns: f64,
+    /// CPU time that the live view and the report took meanwhile.
+    pub(super) watching: Duration,
 }
 
 impl Summary {
@@ -110,7 +112,12 @@ impl fmt::Display for Summary {
             f,
             "measured      {sampled}; making values and measuring cost about {:.1} ns per record of the above",
             self.overhead_ns
-        )
+        )?;
+        if self.watching.is_zero() {
+            return Ok(());
+        }
+        let part = 100.0 * self.watching.as_secs_f64() / self.cpu.as_secs_f64().max(1e-9);
+        write!(f, "\nwatched       for {:.1} ms of CPU, {part:.1} % of the above", self.watching.as_secs_f64() * 1e3)
     }
 }
 
@@ -157,6 +164,7 @@ mod tests {
             latency,
             sample_every: 1,
             overhead_ns: 1.0,
+            watching: Duration::from_micros(1),
         };
         let json = summary.json();
         assert_eq!(json["records_per_sec"], 200.0);
@@ -166,6 +174,8 @@ mod tests {
         let p50 = json["ack_us"]["p50"].as_u64().expect("a whole number");
         assert!((4_990..5_010).contains(&p50), "{p50}");
         assert_eq!(json["send_ns"]["max"], 0);
-        assert!(summary.to_string().contains("110 sent, 100 acknowledged, 10 failed"));
+        let text = summary.to_string();
+        assert!(text.contains("110 sent, 100 acknowledged, 10 failed"), "{text}");
+        assert!(text.ends_with("watched       for 0.0 ms of CPU, 10.0 % of the above"), "{text}");
     }
 }

@@ -118,7 +118,7 @@ impl Tracker {
 
     /// Those since the last call, into a histogram of the same bounds. The lock that outcomes need is held for two assignments.
     pub(super) fn take_latency(&self, into: &mut Histogram<u64>) {
-        into.clear();
+        into.reset(); // `clear` would keep the maximum
         std::mem::swap(into, &mut *lock(&self.latency));
         let _ = lock(&self.earlier).add(&*into); // as above
     }
@@ -146,7 +146,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
-    use super::Tracker;
+    use super::{Tracker, lock, nanosecond_histogram};
     use std::time::{Duration, Instant};
 
     #[test]
@@ -162,6 +162,23 @@ mod tests {
         tracker.outcome(1, 10, 1, Some(&"gone"));
         assert_eq!(tracker.latency().len(), 2, "a failed record has no latency");
         assert_eq!((tracker.acked(), tracker.failed()), (60, 1));
+    }
+
+    #[test]
+    fn what_was_taken_is_not_taken_again_and_not_lost() {
+        let tracker = Tracker::new(100, 1);
+        let mut taken = nanosecond_histogram();
+        lock(&tracker.latency).saturating_record(5_000_000);
+        tracker.take_latency(&mut taken);
+        assert!(taken.len() == 1 && taken.max() >= 5_000_000);
+        for _ in 0..2 {
+            lock(&tracker.latency).saturating_record(300);
+            tracker.take_latency(&mut taken);
+            assert!(taken.len() == 1 && taken.max() < 1_000, "{}", taken.max());
+        }
+        tracker.take_latency(&mut taken);
+        assert!(taken.is_empty());
+        assert!(tracker.latency().len() == 3 && tracker.latency().max() >= 5_000_000);
     }
 
     #[test]

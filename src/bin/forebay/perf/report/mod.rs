@@ -70,8 +70,6 @@ pub(super) struct Report<'a> {
     /// Whether all went well, and in words.
     pub(super) is_good: bool,
     pub(super) verdict: String,
-    /// CPU time that looking took.
-    pub(super) watching: Duration,
 }
 
 pub(super) fn settings(builder: &ConfigBuilder, config: &Config) -> Vec<Vec<String>> {
@@ -121,8 +119,8 @@ impl Report<'_> {
             overhead = format!("{:.1} ns", summary.overhead_ns),
             watching = format!(
                 "{} of CPU, {:.1} % of the client's",
-                time(self.watching.as_nanos() as f64),
-                100.0 * self.watching.as_secs_f64() / summary.cpu.as_secs_f64().max(1e-9)
+                time(summary.watching.as_nanos() as f64),
+                100.0 * summary.watching.as_secs_f64() / summary.cpu.as_secs_f64().max(1e-9)
             ),
             data = data,
         )
