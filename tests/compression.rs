@@ -183,7 +183,7 @@ fn many_senders_and_partitions_keep_their_order_through_compression_threads_and_
     for partition in 0..PARTITIONS {
         let mut next = [partition; 3];
         for record in broker.records("woven", partition as i32) {
-            let value = String::from_utf8(record.value.expect("a value").to_vec()).expect("text");
+            let value = String::from_utf8(record.value.expect("a value")).expect("text");
             let mut words = value.split(' ').filter_map(|word| word.parse::<u32>().ok());
             let (who, number) = (words.next().expect("a sender") as usize, words.next().expect("a number"));
             assert_eq!(number, next[who], "sender {who} in partition {partition}");
