@@ -12,8 +12,8 @@ use std::time::Duration;
 impl Producer {
     /// The producer's figures now. They stay readable after the close.
     ///
-    /// Waits for nothing and holds nothing up: the I/O thread goes on while they are read. It allocates the answer, and takes
-    /// some tens of microseconds; reading it once a second costs nothing that could be measured.
+    /// Waits for nothing and holds nothing up: the I/O thread goes on while they are read. It reads every sample of every
+    /// broker and topic and allocates the answer: for each second or each scrape, not for each record.
     ///
     /// ```no_run
     /// # fn demo(producer: &forebay::Producer) {
