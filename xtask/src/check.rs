@@ -4,7 +4,8 @@ use std::process::{Command, ExitStatus};
 
 use crate::report::{Report, Step};
 use crate::{
-    browser, examples, fuzz, instructions, kafka, loom, memcheck, msrv, mutants, run, shuttle, sim, suites, supply,
+    browser, examples, fuzz, instructions, kafka, loom, memcheck, msrv, mutants, peers, run, shuttle, sim, suites,
+    supply,
 };
 
 /// With the features that are off by default: their suites would run no test.
@@ -37,6 +38,7 @@ const STEPS: &[(&str, Work)] = &[
     ("examples", examples::step),
     ("benches", benches),
     ("rivals", rivals),
+    ("peers", peers::step),
     ("docs", docs),
     ("instructions", || instructions::step(false)),
     ("memcheck", memcheck::step),

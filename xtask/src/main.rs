@@ -14,6 +14,7 @@ mod loom;
 mod memcheck;
 mod msrv;
 mod mutants;
+mod peers;
 mod report;
 mod run;
 mod shuttle;
@@ -31,7 +32,7 @@ const HELP: &str = "\
 cargo xtask COMMAND
 
   test [--require-all] [--only STEP,…]
-                    everything: format, lints, MSRV, units, integration, docs, benches as tests, rivals,
+                    everything: format, lints, MSRV, units, integration, docs, benches as tests, rivals, peers,
                     valgrind, shuttle, simulation, loom models and mutants, a browser, real Kafka, chaos, other clients,
                     fuzz corpora; a table of what ran at the end.
                     --require-all makes anything that had to be skipped a failure.
@@ -55,6 +56,9 @@ cargo xtask COMMAND
                     seconds (75); prints a report and leaves it in target/tmp/chaos-report.txt
   interop [FILTER]  other Kafka versions, kfake and librdkafka's mock cluster, read back by four clients
                     (needs Go 1.26 or later and Python 3 with venv as well); FILTER begins a test's name
+  peers [SCENARIO…] [--rounds N] [--peers A,B] [--list] [--help]
+                    forebay beside librdkafka, franz-go, Kafka's Java producer and the kernel alone, to the same broker:
+                    tables and plots in target/peers (BENCHMARKING.md tells how to read them)
   mutants [FILTER]  every mutant of loom-tests/mutants.txt must be killed by the model named for it;
                     a run without FILTER writes the table into loom-tests/README.md
   fuzz [SECONDS]    replays the corpora of fuzz/ and tries each door with mutations of them: from a fixed
@@ -84,6 +88,7 @@ fn main() -> ExitCode {
         ["chaos", options @ ..] => kafka::chaos(options).map(single),
         ["interop"] => Ok(single(kafka::interop(None))),
         ["interop", filter] => Ok(single(kafka::interop(Some(filter)))),
+        ["peers", options @ ..] => peers::command(options),
         ["mutants"] => mutants::run(None),
         ["mutants", filter] => mutants::run(Some(filter)),
         ["fuzz"] => Ok(single(fuzz::step(None))),

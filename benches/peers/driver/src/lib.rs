@@ -1,0 +1,22 @@
+//! What the Rust drivers of the comparison share.
+//!
+//! A driver sends a [`Job`]'s records with one client, waits for their outcomes and writes one JSON object. The drivers
+//! in Java and Go do the same in the same words: the same command line, the same values, the same pace, the same
+//! histograms.
+
+#![forbid(unsafe_code)]
+
+mod drive;
+mod histogram;
+mod job;
+mod meter;
+mod tally;
+mod usage;
+mod values;
+
+pub use drive::{Out, Sender, drive};
+pub use histogram::Histogram;
+pub use job::Job;
+pub use meter::Meter;
+pub use tally::Tally;
+pub use values::Values;

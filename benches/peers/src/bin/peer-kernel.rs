@@ -1,0 +1,139 @@
+//! The floor: ready-made Produce requests, written to the same broker as deep as forebay does. No client at all; what is
+//! left is the kernel's part of a producer's work.
+
+#![forbid(unsafe_code)]
+
+use bytes::BytesMut;
+use forebay_peer_driver::{Job, Values};
+use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
+use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
+use kafka_protocol::messages::{MetadataRequest, ProduceRequest, RequestHeader, TopicName};
+use kafka_protocol::protocol::{Encodable, StrBytes};
+use kafka_protocol::records::{
+    Compression, NO_PRODUCER_EPOCH, NO_PRODUCER_ID, Record, RecordBatchEncoder, RecordEncodeOptions, TimestampType,
+};
+use std::error::Error;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::process::ExitCode;
+
+/// Forebay's default of `max.in.flight.requests.per.connection`.
+const IN_FLIGHT: u64 = 5;
+/// Produce and Metadata versions with name instead of id, and flexible headers.
+const PRODUCE: i16 = 9;
+const METADATA: i16 = 9;
+
+fn main() -> ExitCode {
+    let job = Job::of_command_line();
+    match run(&job) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("kernel: {why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(job: &Job) -> Result<(), Box<dyn Error>> {
+    let setting = job.settings.iter().find(|(name, _)| name == "batch.size");
+    let request_bytes: usize = setting.map_or(Ok(1_000_000), |(_, value)| value.parse())?;
+    let mut broker = TcpStream::connect(&job.bootstrap)?;
+    broker.set_nodelay(true)?;
+    let mut answer = Vec::new();
+    broker.write_all(&metadata(job)?)?;
+    read(&mut broker, &mut answer)?;
+
+    let (request, in_one) = produce(job, request_bytes)?;
+    pump(&mut broker, &request, job.warmup.div_ceil(in_one), &mut answer)?;
+    let requests = job.records.div_ceil(in_one).max(1);
+    let meter = forebay_peer_driver::Meter::start();
+    pump(&mut broker, &request, requests, &mut answer)?;
+    meter.print("kernel only", requests * in_one);
+    Ok(())
+}
+
+/// Writes the request so many times, some of them in flight, and reads the answers.
+fn pump(broker: &mut TcpStream, request: &[u8], times: u64, answer: &mut Vec<u8>) -> Result<(), Box<dyn Error>> {
+    for sent in 0..times {
+        broker.write_all(request)?;
+        if sent >= IN_FLIGHT - 1 {
+            read(broker, answer)?;
+        }
+    }
+    for _ in 0..times.min(IN_FLIGHT - 1) {
+        read(broker, answer)?;
+    }
+    Ok(())
+}
+
+fn read(broker: &mut TcpStream, answer: &mut Vec<u8>) -> Result<(), Box<dyn Error>> {
+    let mut size = [0; 4];
+    broker.read_exact(&mut size)?;
+    answer.resize(u32::from_be_bytes(size) as usize, 0);
+    Ok(broker.read_exact(answer)?)
+}
+
+/// Makes the broker create the topic.
+fn metadata(job: &Job) -> Result<Vec<u8>, Box<dyn Error>> {
+    let topic = MetadataRequestTopic::default().with_name(Some(name(job)));
+    let body = MetadataRequest::default().with_topics(Some(vec![topic])).with_allow_auto_topic_creation(true);
+    let mut frame = vec![0; 4];
+    let header = RequestHeader::default().with_request_api_key(3).with_request_api_version(METADATA);
+    header.encode(&mut frame, 2)?;
+    body.encode(&mut frame, METADATA)?;
+    Ok(sized(frame))
+}
+
+fn name(job: &Job) -> TopicName {
+    TopicName(StrBytes::from_string(job.topic.clone()))
+}
+
+/// A request of about so many bytes, one batch for each partition or, where these would be smaller than forebay's smallest,
+/// for as many partitions as fit; and how many records it holds.
+fn produce(job: &Job, bytes: usize) -> Result<(Vec<u8>, u64), Box<dyn Error>> {
+    let per_record = job.size + 12;
+    let partitions = (job.partitions as usize).min(bytes / 4_096).max(1);
+    let in_batch = (bytes / partitions / per_record).max(1);
+    let mut values = Values::new(0, job.size, job.text);
+    let mut data = Vec::new();
+    for partition in 0..partitions {
+        let records: Vec<Record> = (0..in_batch).map(|offset| record(offset, values.stamp().1)).collect();
+        let mut batch = BytesMut::new();
+        let options = RecordEncodeOptions { version: 2, compression: Compression::None };
+        RecordBatchEncoder::encode(&mut batch, &records, &options)?;
+        let part = PartitionProduceData::default().with_index(partition as i32);
+        data.push(part.with_records(Some(batch.freeze())));
+    }
+    let topic = TopicProduceData::default().with_name(name(job)).with_partition_data(data);
+    let mut frame = vec![0; 4];
+    RequestHeader::default().with_request_api_version(PRODUCE).encode(&mut frame, 2)?;
+    let body = ProduceRequest::default().with_transactional_id(None).with_acks(-1).with_timeout_ms(30_000);
+    body.with_topic_data(vec![topic]).encode(&mut frame, PRODUCE)?;
+    Ok((sized(frame), (partitions * in_batch) as u64))
+}
+
+fn record(offset: usize, value: &[u8]) -> Record {
+    Record {
+        transactional: false,
+        control: false,
+        delete_horizon: false,
+        partition_leader_epoch: -1,
+        producer_id: NO_PRODUCER_ID,
+        producer_epoch: NO_PRODUCER_EPOCH,
+        timestamp_type: TimestampType::Creation,
+        offset: offset as i64,
+        sequence: offset as i32 - 1,
+        timestamp: 1_700_000_000_000,
+        key: None,
+        value: Some(value.to_vec().into()),
+        headers: kafka_protocol::indexmap::IndexMap::new(),
+    }
+}
+
+fn sized(mut frame: Vec<u8>) -> Vec<u8> {
+    let length = (frame.len() - 4) as u32;
+    if let Some(size) = frame.first_chunk_mut::<4>() {
+        *size = length.to_be_bytes();
+    }
+    frame
+}

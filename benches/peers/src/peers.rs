@@ -1,0 +1,153 @@
+//! Who takes part, and with which settings. BENCHMARKING.md says the same in words.
+
+use crate::scenario::{Against, Scenario, Who};
+use std::fmt;
+
+/// A producer, or the kernel's part of one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Peer {
+    Forebay,
+    Librdkafka,
+    FranzGo,
+    Java,
+    Kernel,
+}
+
+/// Out of the box, or with what is known to help it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Tuning {
+    Default,
+    Tuned,
+}
+
+/// One contestant of a scenario.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Entry {
+    pub(crate) peer: Peer,
+    pub(crate) tuning: Tuning,
+}
+
+impl Peer {
+    pub(crate) const ALL: [Peer; 5] = [Peer::Forebay, Peer::Librdkafka, Peer::FranzGo, Peer::Java, Peer::Kernel];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Peer::Forebay => "forebay",
+            Peer::Librdkafka => "librdkafka",
+            Peer::FranzGo => "franz-go",
+            Peer::Java => "java",
+            Peer::Kernel => "kernel",
+        }
+    }
+}
+
+impl fmt::Display for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.peer, self.tuning) {
+            (Peer::Forebay, _) => f.write_str("forebay"),
+            (Peer::Kernel, _) => f.write_str("kernel only"),
+            (peer, Tuning::Default) => write!(f, "{}, default", peer.name()),
+            (peer, Tuning::Tuned) => write!(f, "{}, tuned", peer.name()),
+        }
+    }
+}
+
+/// Who takes part in a scenario. Forebay runs with its defaults only: that is what is claimed.
+pub(crate) fn entries(scenario: &Scenario) -> Vec<Entry> {
+    let entry = |peer, tuning| Entry { peer, tuning };
+    let mut entries = vec![entry(Peer::Forebay, Tuning::Default)];
+    let others: &[Peer] = match scenario.who {
+        Who::Forebay => &[],
+        Who::Two => &[Peer::Librdkafka],
+        Who::All | Who::AllAndKernel => &[Peer::Librdkafka, Peer::FranzGo, Peer::Java],
+    };
+    for peer in others {
+        // Late answers at the default settings take a peer a minute and say nothing new.
+        let both = !matches!(scenario.against, Against::LateStub) && scenario.who != Who::Two && !scenario.is_paced();
+        if both {
+            entries.push(entry(*peer, Tuning::Default));
+        }
+        entries.push(entry(*peer, Tuning::Tuned));
+    }
+    if scenario.who == Who::AllAndKernel {
+        entries.push(entry(Peer::Kernel, Tuning::Default));
+    }
+    entries
+}
+
+impl Entry {
+    /// Whether it runs at the best settings that it has here.
+    pub(crate) fn is_best(self) -> bool {
+        self.tuning == Tuning::Tuned || matches!(self.peer, Peer::Forebay | Peer::Kernel)
+    }
+
+    /// About how many records a second: a shot's records are chosen by it.
+    pub(crate) fn about(self, scenario: &Scenario) -> f64 {
+        let of_size = |small: f64, bytes: f64| small.min(bytes / scenario.size as f64);
+        let fast = match self.peer {
+            Peer::Forebay => of_size(10e6, 1.2e9),
+            Peer::Kernel => of_size(30e6, 4e9),
+            Peer::Librdkafka | Peer::FranzGo | Peer::Java => of_size(2.2e6, 0.7e9),
+        };
+        match (scenario.against, scenario.codec) {
+            (Against::Kafka, _) => fast.min(1e6),
+            (Against::LateStub, _) if self.peer != Peer::Forebay => 1e6,
+            (Against::TlsStub, _) | (_, Some("gzip")) => fast * 0.3,
+            _ => fast,
+        }
+    }
+
+    /// In the client's own words.
+    pub(crate) fn settings(self, scenario: &Scenario) -> Vec<(String, String)> {
+        let mut settings: Vec<(&str, String)> = Vec::new();
+        let tuned = self.tuning == Tuning::Tuned;
+        let linger = scenario.linger_ms.to_string();
+        match self.peer {
+            Peer::Forebay => {
+                settings.push(("linger.ms", linger));
+                if let Some(memory) = scenario.memory {
+                    settings.push(("buffer.memory", memory.to_string()));
+                }
+            }
+            Peer::Kernel => settings.push(("batch.size", "1000000".into())),
+            Peer::Librdkafka => {
+                settings.push(("enable.idempotence", "true".into()));
+                settings.push(("linger.ms", linger));
+                settings.push(("partitioner", "murmur2".into()));
+                if tuned {
+                    // Room for as many small records as for bytes, and batches that only their bytes end.
+                    settings.push(("queue.buffering.max.messages", "1000000".into()));
+                    settings.push(("queue.buffering.max.kbytes", "32768".into()));
+                    settings.push(("batch.num.messages", "100000".into()));
+                    settings.push(("socket.nagle.disable", "true".into()));
+                }
+            }
+            Peer::FranzGo => {
+                settings.push(("ProducerLinger", linger));
+                if tuned {
+                    let records = ((32 << 20) / scenario.size).clamp(10_000, 1_000_000);
+                    settings.push(("MaxBufferedRecords", records.to_string()));
+                    settings.push(("GOGC", "400".into()));
+                }
+            }
+            Peer::Java => {
+                settings.push(("linger.ms", linger));
+                if tuned {
+                    // An open batch holds its full size: large ones for many partitions would fill the memory.
+                    let few = scenario.partitions <= 6;
+                    settings.push(("batch.size", if few { "1000000" } else { "65536" }.into()));
+                    let memory: u64 = if scenario.partitions > 64 { 256 << 20 } else { 64 << 20 };
+                    settings.push(("buffer.memory", memory.to_string()));
+                    settings.push(("send.buffer.bytes", "-1".into()));
+                }
+            }
+        }
+        if let Some(codec) = scenario.codec {
+            settings.push(("compression.type", codec.into()));
+        }
+        if scenario.size >= 1_000_000 {
+            settings.push(("max.request.size", (4 << 20).to_string()));
+        }
+        settings.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    }
+}

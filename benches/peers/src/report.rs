@@ -1,0 +1,217 @@
+//! Keeps what was measured, one file for each scenario, and writes the tables.
+
+use crate::Results;
+use crate::figures::{Cell, least, median};
+use crate::scenario::{self, Scenario};
+use crate::{machine, plot, targets};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+
+/// One scenario's results, as they are kept.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    pub(crate) scenario: Scenario,
+    pub(crate) machine: Value,
+    pub(crate) cells: Vec<Cell>,
+    settings: BTreeMap<String, String>,
+}
+
+impl Kept {
+    /// The cell whose name begins so.
+    pub(crate) fn cell(&self, name: &str) -> Option<&Cell> {
+        self.cells.iter().find(|cell| cell.entry.starts_with(name))
+    }
+
+    /// Everybody but forebay and the kernel.
+    pub(crate) fn peers(&self) -> impl Iterator<Item = &Cell> {
+        self.cells.iter().filter(|cell| cell.entry != "forebay" && cell.entry != "kernel only")
+    }
+}
+
+/// Writes what was measured into `out/results`.
+pub(crate) fn keep(out: &Path, chosen: &[Scenario], results: &Results) -> Result<(), String> {
+    let folder = out.join("results");
+    fs::create_dir_all(&folder).map_err(|why| format!("{}: {why}", folder.display()))?;
+    let machine = machine::description();
+    for scenario in chosen {
+        let of = results.iter().filter(|((name, _), _)| *name == scenario.name);
+        let entries: Vec<Value> = of
+            .map(|((_, entry), shots)| {
+                let settings: Vec<String> =
+                    entry.settings(scenario).iter().map(|(name, value)| format!("{name}={value}")).collect();
+                json!({ "entry": entry.to_string(), "settings": settings.join(" "), "shots": shots })
+            })
+            .collect();
+        if entries.is_empty() {
+            continue;
+        }
+        let value =
+            json!({ "scenario": scenario.name, "title": scenario.title, "machine": machine, "entries": entries });
+        let path = folder.join(format!("{}.json", scenario.name));
+        fs::write(&path, format!("{value}\n")).map_err(|why| format!("{}: {why}", path.display()))?;
+    }
+    Ok(())
+}
+
+fn read(out: &Path) -> Vec<Kept> {
+    let mut all = Vec::new();
+    for scenario in scenario::all() {
+        let path = out.join("results").join(format!("{}.json", scenario.name));
+        let Ok(text) = fs::read_to_string(path) else { continue };
+        let Ok(value) = serde_json::from_str::<Value>(&text) else { continue };
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let entries = value["entries"].as_array().cloned().unwrap_or_default();
+        let cells = entries
+            .iter()
+            .map(|entry| Cell {
+                entry: text(&entry["entry"]),
+                shots: entry["shots"].as_array().cloned().unwrap_or_default(),
+            })
+            .collect();
+        let settings = entries.iter().map(|entry| (text(&entry["entry"]), text(&entry["settings"]))).collect();
+        all.push(Kept { scenario, machine: value["machine"].clone(), cells, settings });
+    }
+    all
+}
+
+/// Writes `results.md` and the plots from all that is kept, and returns the table of targets.
+pub(crate) fn write(out: &Path) -> Result<String, String> {
+    let all = read(out);
+    let targets = targets::table(&all);
+    let mut text =
+        "# Forebay beside other producers\n\nHow to read and to reproduce this: BENCHMARKING.md.\n\n".to_owned();
+    text += &machines(&all);
+    text += "\n## The targets\n\n";
+    text += &targets;
+    let mut group = "";
+    for kept in &all {
+        if kept.scenario.group() != group {
+            group = kept.scenario.group();
+            let _ = writeln!(text, "\n## {group}\n");
+            let same = all.iter().filter(|other| other.scenario.group() == group);
+            text += &if kept.scenario.is_paced() { latencies(same) } else { costs(same) };
+        }
+    }
+    text += "\n## Settings\n\n";
+    text += &settings(&all);
+    let path = out.join("results.md");
+    fs::write(&path, &text).map_err(|why| format!("{}: {why}", path.display()))?;
+    plot::draw(out, &all)?;
+    Ok(targets)
+}
+
+/// Where results were taken: a line for each different machine, commit and command.
+fn machines(all: &[Kept]) -> String {
+    let mut by_text: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    for kept in all {
+        let of = |name: &str| kept.machine[name].as_str().unwrap_or_default().to_owned();
+        let line = format!(
+            "{} × {}, {} GiB, {}; {}; {}; {}; commit {}; {}; `{}`",
+            kept.machine["processors"],
+            of("processor"),
+            kept.machine["memory_gib"],
+            of("system"),
+            of("rustc"),
+            of("go"),
+            of("java"),
+            of("commit"),
+            of("time"),
+            of("command"),
+        );
+        by_text.entry(line).or_default().push(&kept.scenario.name);
+    }
+    let clients: std::collections::BTreeSet<&str> =
+        all.iter().flat_map(|kept| &kept.cells).filter_map(|cell| cell.shots.first()?["client"].as_str()).collect();
+    let clients: Vec<&str> = clients.into_iter().collect();
+    let mut text = format!("{}.\n\n", clients.join(", "));
+    for (line, names) in by_text {
+        let _ = writeln!(text, "- {}: {line}", names.join(", "));
+    }
+    text
+}
+
+fn shown(value: Option<f64>) -> String {
+    match value {
+        None => "–".to_owned(),
+        Some(value) if value >= 1_000.0 => crate::targets::grouped(value),
+        Some(value) if value >= 100.0 => format!("{value:.0}"),
+        Some(value) if value >= 10.0 => format!("{value:.1}"),
+        Some(value) => format!("{value:.2}"),
+    }
+}
+
+fn costs<'a>(group: impl Iterator<Item = &'a Kept>) -> String {
+    let mut text = "| | client CPU, ns per record: median (least) | by forebay's | million records/s | seconds | longest send-to-ack, ms | \
+                    records per request | bytes per record | resident, MiB | rounds |\n|---|---|---|---|---|---|---|---|---|---|\n"
+        .to_owned();
+    for kept in group {
+        let ours = kept.cell("forebay").map(Cell::cpu).unwrap_or_default();
+        let _ = writeln!(text, "| **{}** | | | | | | | | | |", kept.scenario.title);
+        for cell in &kept.cells {
+            let cpu = cell.cpu();
+            let _ = writeln!(
+                text,
+                "| {} | {} ({}) | {} | {} | {} | {} | {} | {} | {} | {} |",
+                cell.entry,
+                shown(median(&cpu)),
+                shown(least(&cpu)),
+                shown(crate::figures::ratio(&cpu, &ours)),
+                shown(median(&cell.rate())),
+                shown(median(&cell.seconds())),
+                shown(median(&cell.most("ack_ns")).filter(|most| *most > 0.0).map(|ns| ns / 1e6)),
+                shown(median(&cell.per_request())),
+                shown(median(&cell.bytes())),
+                shown(median(&cell.memory())),
+                cell.shots.len(),
+            );
+        }
+    }
+    text
+}
+
+fn latencies<'a>(group: impl Iterator<Item = &'a Kept>) -> String {
+    let mut text = "| | send call, ns: p50 / p99 / p99.9 / max | send to ack, µs: p50 / p99 / p99.9 / max | client CPU, ns per record | by \
+                    forebay's | resident, MiB | rounds |\n|---|---|---|---|---|---|---|\n"
+        .to_owned();
+    for kept in group {
+        let ours = kept.cell("forebay").map(Cell::cpu).unwrap_or_default();
+        let _ = writeln!(text, "| **{}** | | | | | | |", kept.scenario.title);
+        for cell in &kept.cells {
+            let four = |of: &str, unit: f64| {
+                let mut words: Vec<String> =
+                    [0.5, 0.99, 0.999].iter().map(|q| shown(cell.quantile(of, *q).map(|ns| ns / unit))).collect();
+                words.push(shown(median(&cell.most(of)).map(|ns| ns / unit)));
+                words.join(" / ")
+            };
+            let _ = writeln!(
+                text,
+                "| {} | {} | {} | {} | {} | {} | {} |",
+                cell.entry,
+                four("send_ns", 1.0),
+                four("ack_ns", 1e3),
+                shown(median(&cell.cpu())),
+                shown(crate::figures::ratio(&cell.cpu(), &ours)),
+                shown(median(&cell.memory())),
+                cell.shots.len(),
+            );
+        }
+    }
+    text
+}
+
+fn settings(all: &[Kept]) -> String {
+    let mut by_text: BTreeMap<(&str, &str), Vec<&str>> = BTreeMap::new();
+    for kept in all {
+        for (entry, settings) in &kept.settings {
+            by_text.entry((entry, settings)).or_default().push(&kept.scenario.name);
+        }
+    }
+    let mut text = "| who | settings | in |\n|---|---|---|\n".to_owned();
+    for ((entry, settings), names) in by_text {
+        let _ = writeln!(text, "| {entry} | `{settings}` | {} |", names.join(", "));
+    }
+    text
+}
