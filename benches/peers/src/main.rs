@@ -24,7 +24,7 @@ use serde_json::{Value, json};
 use shot::Range;
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// Measures producers of Apache Kafka side by side. Builds the drivers first; whoever's toolchain is missing is skipped.
@@ -118,8 +118,7 @@ fn run(options: &Options) -> Result<bool, String> {
         }
         let drivers = Drivers::of(&wanted, !options.no_build);
         complete = drivers.missing.is_empty();
-        let results = contest(options, &drivers, &chosen)?;
-        report::keep(&out, &chosen, &results)?;
+        contest(options, &drivers, &chosen, &out)?;
         for (peer, why) in &drivers.missing {
             eprintln!("SKIPPED {}: {why}", peer.name());
         }
@@ -134,7 +133,7 @@ fn run(options: &Options) -> Result<bool, String> {
 
 type Results = BTreeMap<(String, Entry), Vec<Value>>;
 
-fn contest(options: &Options, drivers: &Drivers, chosen: &[Scenario]) -> Result<Results, String> {
+fn contest(options: &Options, drivers: &Drivers, chosen: &[Scenario], out: &Path) -> Result<(), String> {
     let needs_kafka = chosen.iter().any(|scenario| scenario.against == Against::Kafka) && drivers.has(Peer::Java);
     let kafka = needs_kafka.then(Kafka::start).transpose()?;
     let seconds = if options.smoke { 0.02 } else { options.seconds };
@@ -178,7 +177,9 @@ fn contest(options: &Options, drivers: &Drivers, chosen: &[Scenario]) -> Result<
                 eprintln!("{:<22} {:<22} {per_record:>9.1} ns", scenario.name, entry.to_string());
                 results.entry((scenario.name.clone(), entry)).or_default().push(shot);
             }
+            // At once: a run that is cut short has measured something.
+            report::keep(out, scenario, &results)?;
         }
     }
-    Ok(results)
+    Ok(())
 }

@@ -31,29 +31,22 @@ impl Kept {
     }
 }
 
-/// Writes what was measured into `out/results`.
-pub(crate) fn keep(out: &Path, chosen: &[Scenario], results: &Results) -> Result<(), String> {
+/// Writes what was measured of a scenario into `out/results`.
+pub(crate) fn keep(out: &Path, scenario: &Scenario, results: &Results) -> Result<(), String> {
     let folder = out.join("results");
     fs::create_dir_all(&folder).map_err(|why| format!("{}: {why}", folder.display()))?;
+    let of = results.iter().filter(|((name, _), _)| *name == scenario.name);
+    let entries: Vec<Value> = of
+        .map(|((_, entry), shots)| {
+            let settings: Vec<String> =
+                entry.settings(scenario).iter().map(|(name, value)| format!("{name}={value}")).collect();
+            json!({ "entry": entry.to_string(), "settings": settings.join(" "), "shots": shots })
+        })
+        .collect();
     let machine = machine::description();
-    for scenario in chosen {
-        let of = results.iter().filter(|((name, _), _)| *name == scenario.name);
-        let entries: Vec<Value> = of
-            .map(|((_, entry), shots)| {
-                let settings: Vec<String> =
-                    entry.settings(scenario).iter().map(|(name, value)| format!("{name}={value}")).collect();
-                json!({ "entry": entry.to_string(), "settings": settings.join(" "), "shots": shots })
-            })
-            .collect();
-        if entries.is_empty() {
-            continue;
-        }
-        let value =
-            json!({ "scenario": scenario.name, "title": scenario.title, "machine": machine, "entries": entries });
-        let path = folder.join(format!("{}.json", scenario.name));
-        fs::write(&path, format!("{value}\n")).map_err(|why| format!("{}: {why}", path.display()))?;
-    }
-    Ok(())
+    let value = json!({ "scenario": scenario.name, "title": scenario.title, "machine": machine, "entries": entries });
+    let path = folder.join(format!("{}.json", scenario.name));
+    fs::write(&path, format!("{value}\n")).map_err(|why| format!("{}: {why}", path.display()))
 }
 
 fn read(out: &Path) -> Vec<Kept> {
