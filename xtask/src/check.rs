@@ -5,10 +5,7 @@ use std::process::{Command, ExitStatus};
 use crate::report::{Report, Step};
 use crate::{
     browser, examples, fuzz, instructions, kafka, loom, memcheck, msrv, mutants, peers, run, shuttle, sim, suites,
-use crate::{
-    browser, examples, fuzz, instructions, kafka, loom, memcheck, msrv, mutants, peers, run, shuttle, sim, suites,
     supply,
-};
 };
 
 /// With the features that are off by default: their suites would run no test.
