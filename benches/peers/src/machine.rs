@@ -16,7 +16,16 @@ fn describe() -> Value {
     let model = cpus.lines().find(|line| line.starts_with("model name")).and_then(|line| line.split(": ").nth(1));
     let memory = fs::read_to_string("/proc/meminfo").unwrap_or_default();
     let memory = memory.lines().next().and_then(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok());
-    let arguments: Vec<String> = std::env::args().skip(1).filter(|word| word != "--no-build").collect();
+    // Where results go and whether drivers were built before changes no figure.
+    let mut words = std::env::args().skip(1);
+    let mut arguments = Vec::new();
+    while let Some(word) = words.next() {
+        match word.as_str() {
+            "--no-build" => {}
+            "--out" => drop(words.next()),
+            _ => arguments.push(word),
+        }
+    }
     json!({
         "processor": model,
         "processors": std::thread::available_parallelism().map_or(0, std::num::NonZero::get),

@@ -66,6 +66,10 @@ struct Options {
     #[arg(long)]
     report: bool,
 
+    /// Measures nothing: puts tables and plots into docs/benchmarks, and the table of targets into README.md.
+    #[arg(long)]
+    publish: bool,
+
     /// A small round of everything that can break: each driver's records are verified.
     #[arg(long)]
     smoke: bool,
@@ -108,7 +112,7 @@ fn run(options: &Options) -> Result<bool, String> {
     let out = options.out.clone().unwrap_or_else(folder);
     fs::create_dir_all(&out).map_err(|why| format!("{}: {why}", out.display()))?;
     let mut complete = true;
-    if !options.report {
+    if !options.report && !options.publish {
         let mut wanted = Peer::ALL.to_vec();
         if !options.peers.is_empty() {
             if let Some(unknown) = options.peers.iter().find(|name| Peer::ALL.iter().all(|peer| peer.name() != *name)) {
@@ -126,6 +130,9 @@ fn run(options: &Options) -> Result<bool, String> {
     if !options.smoke {
         let text = report::write(&out)?;
         println!("{text}");
+        if options.publish {
+            report::publish(&out, &drivers::root(), &text)?;
+        }
         eprintln!("written to {}", out.display());
     }
     Ok(complete)

@@ -96,6 +96,34 @@ pub(crate) fn write(out: &Path) -> Result<String, String> {
     Ok(targets)
 }
 
+/// What stands around the table in README.md.
+const MARKS: [&str; 2] =
+    ["<!-- benchmarks: written by cargo xtask peers --publish -->\n", "<!-- end of benchmarks -->"];
+
+/// Copies tables and plots into docs/benchmarks and writes the table of targets into README.md, between its marks.
+pub(crate) fn publish(out: &Path, root: &Path, targets: &str) -> Result<(), String> {
+    let failed = |path: &Path, why: std::io::Error| format!("{}: {why}", path.display());
+    let folder = root.join("docs/benchmarks");
+    fs::create_dir_all(&folder).map_err(|why| failed(&folder, why))?;
+    for file in fs::read_dir(out).map_err(|why| failed(out, why))?.flatten() {
+        let path = file.path();
+        if path.extension().is_some_and(|kind| kind == "svg" || kind == "md") {
+            fs::copy(&path, folder.join(file.file_name())).map_err(|why| failed(&path, why))?;
+        }
+    }
+    let readme = root.join("README.md");
+    let text = fs::read_to_string(&readme).map_err(|why| failed(&readme, why))?;
+    let text = between(&text, targets).ok_or_else(|| format!("{}: the marks are missing", readme.display()))?;
+    fs::write(&readme, text).map_err(|why| failed(&readme, why))
+}
+
+/// The text with something else between its marks.
+fn between(text: &str, new: &str) -> Option<String> {
+    let (before, rest) = text.split_once(MARKS[0])?;
+    let (_, after) = rest.split_once(MARKS[1])?;
+    Some(format!("{before}{}\n{new}\n{}{after}", MARKS[0], MARKS[1]))
+}
+
 /// Where results were taken: a line for each different machine, commit and command.
 fn machines(all: &[Kept]) -> String {
     let mut by_text: BTreeMap<String, Vec<&str>> = BTreeMap::new();
@@ -207,4 +235,18 @@ fn settings(all: &[Kept]) -> String {
         let _ = writeln!(text, "| {entry} | `{settings}` | {} |", names.join(", "));
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{MARKS, between};
+
+    #[test]
+    fn only_what_is_between_the_marks_changes() {
+        let text = format!("a\n{}old\n{}\nb\n", MARKS[0], MARKS[1]);
+        let once = between(&text, "| new |").unwrap();
+        assert_eq!(once, format!("a\n{}\n| new |\n\n{}\nb\n", MARKS[0], MARKS[1]));
+        assert_eq!(between(&once, "| new |").unwrap(), once);
+        assert_eq!(between("no marks", "x"), None);
+    }
 }
