@@ -245,7 +245,7 @@ mod tests {
     fn only_what_is_between_the_marks_changes() {
         let text = format!("a\n{}old\n{}\nb\n", MARKS[0], MARKS[1]);
         let once = between(&text, "| new |").unwrap();
-        assert_eq!(once, format!("a\n{}\n| new |\n\n{}\nb\n", MARKS[0], MARKS[1]));
+        assert_eq!(once, format!("a\n{}\n| new |\n{}\nb\n", MARKS[0], MARKS[1]));
         assert_eq!(between(&once, "| new |").unwrap(), once);
         assert_eq!(between("no marks", "x"), None);
     }
