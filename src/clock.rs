@@ -1,28 +1,89 @@
 //! The time of a record, read cheaply.
 
-/// Milliseconds since 1970 from the system's coarse clock: up to one kernel tick (1–10 ms) behind, and about five times
-/// cheaper than the exact one, because it is read for every record without a timestamp of its own.
-#[cfg(target_os = "linux")]
-#[inline]
-pub(crate) fn now_ms() -> i64 {
-    let now = rustix::time::clock_gettime(rustix::time::ClockId::RealtimeCoarse);
-    now.tv_sec * 1_000 + now.tv_nsec / 1_000_000
+use forebay_io::wall::Wall;
+use forebay_io::wire::compact::Moment;
+use forebay_io::wire::record::WINDOW_MS;
+use std::sync::Arc;
+
+/// Before the first look. No moment that is ever shown, nor [`Wall::HIDDEN`].
+const NEVER: i64 = i64::MIN;
+
+/// A sender's clock: what its records of one tick have in common is worked out once a tick.
+///
+/// The time is the one that the I/O thread shows, or else the system's coarse clock. To read that one for each record would be
+/// half of what a send costs.
+pub(crate) struct Tick {
+    now: i64,
+    window: i64,
+    moment: Moment,
+    wall: Arc<Wall>,
 }
 
-/// Milliseconds since 1970.
-#[cfg(not(target_os = "linux"))]
-#[inline]
-pub(crate) fn now_ms() -> i64 {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(now.as_millis()).unwrap_or(i64::MAX)
+impl Tick {
+    pub(crate) fn new(wall: Arc<Wall>) -> Self {
+        Tick { now: NEVER, window: 0, moment: Moment::START, wall }
+    }
+
+    /// Looks at the time. What the other functions answer is of this moment.
+    #[inline(always)]
+    pub(crate) fn look(&mut self) {
+        let shown = self.wall.shown();
+        if shown != self.now {
+            self.advance(shown);
+        }
+    }
+
+    #[inline(never)]
+    fn advance(&mut self, shown: i64) {
+        let now = if shown == Wall::HIDDEN { Wall::read() } else { shown };
+        if now != self.now {
+            self.now = now;
+            self.window = now & !(WINDOW_MS - 1);
+            self.moment = Moment::of(now - self.window).unwrap_or(Moment::START);
+        }
+    }
+
+    /// Milliseconds since 1970.
+    #[inline(always)]
+    pub(crate) fn now(&self) -> i64 {
+        self.now
+    }
+
+    /// The start of the window that it lies in.
+    #[inline(always)]
+    pub(crate) fn window(&self) -> i64 {
+        self.window
+    }
+
+    /// Timestamp and encoding of a record's time: its own, or now. None if its own is not in the window.
+    #[inline(always)]
+    pub(crate) fn moment(&self, own: Option<i64>) -> Option<(i64, Moment)> {
+        match own {
+            None => Some((self.now, self.moment)),
+            Some(own) => Moment::of(own.wrapping_sub(self.window)).map(|moment| (own, moment)),
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+
     #[test]
-    fn it_is_the_time_of_day() {
-        let exact = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
-        let coarse = super::now_ms();
-        assert!((exact.as_millis() as i64 - coarse).abs() < 60_000, "{coarse} is not now");
+    fn what_is_shown_is_believed_and_else_the_systems_clock() {
+        let wall = Arc::new(Wall::default());
+        let mut tick = Tick::new(wall.clone());
+        let before = Wall::read();
+        tick.look();
+        assert!((before..=Wall::read()).contains(&tick.now()), "nobody shows the time");
+        wall.set(1_700_000_000_123);
+        tick.look();
+        assert_eq!((tick.now(), tick.window()), (1_700_000_000_123, 1_700_000_000_123 & !8191));
+        assert_eq!(tick.moment(None), Some((tick.now(), Moment::of(tick.now() - tick.window()).expect("in it"))));
+        assert_eq!(tick.moment(Some(tick.window() + 5)), Some((tick.window() + 5, Moment::of(5).expect("in it"))));
+        assert_eq!(tick.moment(Some(tick.window() - 1)), None);
+        wall.hide();
+        tick.look();
+        assert!(tick.now() >= before);
     }
 }

@@ -5,10 +5,11 @@
 
 use crate::error::SendError;
 use crate::interceptor::{Chain, borrowed};
-use crate::lanes::{Lanes, Waits};
+use crate::lanes::Lanes;
 use crate::producer::Inner;
 use crate::reservation::{Reservation, Tail};
 use crate::sender::Patience;
+use crate::waits::Waits;
 use crate::{Receipt, Record};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
@@ -30,7 +31,7 @@ impl Lanes {
         let changed = chain.on_send(&record);
         let headers = borrowed(&changed.headers);
         let result = self.with_limit(inner, |lanes| {
-            lanes.send(inner, changed.as_record(&headers), patience).map_err(|refused| refused.kind)
+            lanes.send_any(inner, changed.as_record(&headers), patience).map_err(|refused| refused.kind)
         });
         result.map_err(|kind| {
             chain.on_refused(&changed, &kind);

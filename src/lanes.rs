@@ -1,47 +1,52 @@
 //! A sender's lanes: from a record to bytes in the lane of its partition.
 
-use crate::clock;
+use crate::clock::Tick;
 use crate::error::{SendError, SendErrorKind};
 use crate::hub::Hub;
 use crate::interceptor::Chain;
 use crate::outcomes::SenderLog;
 use crate::partitioner::{Partitioner, Sticky, keyed};
 use crate::producer::Inner;
+use crate::quick::short_below;
 use crate::reservation::{Reservation, Tail};
 use crate::sender::Patience;
+use crate::waits::{Waits, wait_for_memory};
 use crate::{Receipt, Record};
-use forebay_engine::{Claim, ClaimError, Grant, Lane, ProducerEnd};
+use forebay_engine::{Claim, ClaimError, Lane, ProducerEnd};
 use forebay_io::core::DeliveryFailure;
 use forebay_io::topics::TopicEntry;
 use forebay_io::wire::batch::BATCH_HEADER_LEN;
-use forebay_io::wire::record::{self, HEAD_MAX, Shape, WINDOW_MS};
+use forebay_io::wire::record::{self, HEAD_MAX, Shape};
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 /// What one sender has of its producer: a lane for each partition that it has sent to.
 pub(crate) struct Lanes {
-    topics: Vec<Option<TopicLanes>>,
-    partitioner: Option<Box<dyn Partitioner>>,
+    pub(crate) topics: Vec<Option<TopicLanes>>,
+    pub(crate) partitioner: Option<Box<dyn Partitioner>>,
     end: ProducerEnd,
+    pub(crate) tick: Tick,
     /// The sender's number, as in `log`.
-    id: u32,
+    pub(crate) id: u32,
     log: Arc<SenderLog>,
     hub: Arc<Hub>,
     /// Bytes of a record that fit a batch.
     largest: usize,
+    /// Values shorter than this go the short way ([`Lanes::send`]).
+    pub(crate) short_below: usize,
     batch_size: usize,
-    ignore_keys: bool,
+    pub(crate) ignore_keys: bool,
 }
 
-struct TopicLanes {
-    entry: Arc<TopicEntry>,
-    sticky: Sticky,
+pub(crate) struct TopicLanes {
+    pub(crate) entry: Arc<TopicEntry>,
+    pub(crate) sticky: Sticky,
     /// By partition.
-    lanes: Vec<Option<OpenLane>>,
+    pub(crate) lanes: Vec<Option<OpenLane>>,
 }
 
-/// A lane and the count of its records.
+/// A lane and the count of its records: one cache line of a sender's own, beside the two that the lane shares with the I/O side.
+#[repr(align(64))]
 pub(crate) struct OpenLane {
     pub(crate) lane: Lane,
     pub(crate) slot: u32,
@@ -75,10 +80,12 @@ impl Lanes {
             topics: Vec::new(),
             partitioner: inner.partitioner.as_ref().map(|make| make()),
             end: inner.engine.producer_end(),
+            tick: Tick::new(inner.wall()),
             id: log.id,
             log,
             hub: inner.hub.clone(),
             largest: Lanes::first_limit(inner),
+            short_below: short_below(Lanes::first_limit(inner)),
             batch_size: config.batch_size(),
             ignore_keys: config.partitioner_ignore_keys(),
         }
@@ -92,10 +99,9 @@ impl Lanes {
         self.log.take_failures()
     }
 
-    /// The hot path: a record whose lane is open and whose open segment has room. All of it is one function, so that
-    /// nothing of a record's plan comes through memory; everything else is outlined.
-    #[inline]
-    pub(crate) fn send<'a>(
+    /// The long way of a send: any record.
+    #[inline(never)]
+    pub(crate) fn send_any<'a>(
         &mut self,
         inner: &Inner,
         record: Record<'a>,
@@ -145,10 +151,10 @@ impl Lanes {
     /// Partition, time and size of a record whose lane is open, and that lane.
     #[inline(always)]
     fn plan(&mut self, record: &Record<'_>, value_len: Option<usize>) -> Result<(&mut OpenLane, u32, Plan), Refusal> {
-        let Lanes { topics, partitioner, largest, batch_size, ignore_keys, id, .. } = self;
-        let now = clock::now_ms();
-        let window = now & !(WINDOW_MS - 1);
-        let timestamp = record.timestamp.unwrap_or(now);
+        let Lanes { topics, partitioner, tick, largest, batch_size, ignore_keys, id, .. } = self;
+        tick.look();
+        let window = tick.window();
+        let timestamp = record.timestamp.unwrap_or(tick.now());
         let shape =
             Shape::measure(timestamp.wrapping_sub(window), record.key.map(<[u8]>::len), value_len, record.headers)
                 .filter(|shape| shape.total_len <= *largest)
@@ -362,76 +368,6 @@ fn open_lane<'l>(
     partition: u32,
 ) -> Option<&'l mut OpenLane> {
     topics.get_mut(record.topic.0.0 as usize)?.as_mut()?.lanes.get_mut(partition as usize)?.as_mut()
-}
-
-/// Waits in line for the segments that a refused claim needs.
-#[cold]
-#[inline(never)]
-fn wait_for_memory(
-    inner: &Inner,
-    end: &mut ProducerEnd,
-    refused: ClaimError,
-    waits: &Waits,
-) -> Result<Grant, SendErrorKind> {
-    let ClaimError::Full { segments } = refused else { return Err(refused.into()) };
-    if waits.never {
-        inner.count_exhausted();
-        return Err(SendErrorKind::Full);
-    }
-    end.begin_wait(segments)?;
-    let begun = Instant::now();
-    let span = tracing::debug_span!(target: "forebay::wait", "memory", segments).entered();
-    let end = wait_in_line(inner, end, waits);
-    drop(span);
-    inner.count_memory_wait(begun, &end);
-    end
-}
-
-fn wait_in_line(inner: &Inner, end: &mut ProducerEnd, waits: &Waits) -> Result<Grant, SendErrorKind> {
-    let spin = crossbeam_utils::Backoff::new();
-    loop {
-        if let Some(grant) = end.poll_wait()? {
-            return Ok(grant);
-        }
-        if !spin.is_completed() {
-            spin.snooze(); // memory is often freed within microseconds; a wake-up costs more than that
-            continue;
-        }
-        match waits.left() {
-            Some(Duration::ZERO) => {
-                let timed_out = SendErrorKind::TimedOut { waited: waits.begun.elapsed() };
-                return end.cancel_wait().ok_or(if inner.is_closed() { SendErrorKind::Closed } else { timed_out });
-            }
-            left => end.park(left),
-        }
-    }
-}
-
-/// The one budget of a call that may wait.
-pub(crate) struct Waits {
-    pub(crate) begun: Instant,
-    pub(crate) deadline: Option<Instant>,
-    pub(crate) never: bool,
-}
-
-impl Waits {
-    pub(crate) fn new(inner: &Inner, patience: Patience) -> Self {
-        let begun = Instant::now();
-        let (deadline, never) = match patience {
-            // What it would wait for is done on this very thread.
-            _ if inner.is_io_thread() => (Some(begun), true),
-            Patience::None => (Some(begun), true),
-            Patience::MaxBlock => (begun.checked_add(inner.config.max_block()), false),
-            Patience::For(limit) => (begun.checked_add(limit), false),
-            Patience::Until(deadline) => (Some(deadline), false),
-        };
-        Waits { begun, deadline, never }
-    }
-
-    /// What is left; None if there is no end.
-    pub(crate) fn left(&self) -> Option<Duration> {
-        self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()))
-    }
 }
 
 /// Encodes a record into its lane's open segment and publishes it. None if it does not fit there, or the lane is not

@@ -46,6 +46,7 @@ mod oauth;
 mod outcomes;
 mod partitioner;
 mod producer;
+mod quick;
 mod receipt;
 mod receipt_future;
 mod record;
@@ -54,6 +55,7 @@ mod security;
 mod sender;
 mod shared_senders;
 mod sync;
+mod waits;
 
 pub use error::{
     BuildError, CloseError, DeliveryError, DeliveryFailure, FailureKind, FlushError, SendError, SendErrorKind,

@@ -24,6 +24,18 @@ pub(crate) struct Sticky {
 }
 
 impl Sticky {
+    /// The partition for a record of `size` bytes, if that is where the last one went; then [`Sticky::took`] counts it.
+    #[inline(always)]
+    pub(crate) fn same(&self, size: usize) -> Option<u32> {
+        (self.left > size).then_some(self.partition)
+    }
+
+    /// A record of `size` bytes went to [`Sticky::same`].
+    #[inline(always)]
+    pub(crate) fn took(&mut self, size: usize) {
+        self.left -= size;
+    }
+
     /// The partition for a record of about `size` bytes. Moves on after `batch_size` bytes (KIP-794: every partition gets
     /// the same number of bytes, whatever the size of its records).
     #[inline]

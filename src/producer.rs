@@ -4,7 +4,7 @@ use crate::config::{Acks, Config};
 use crate::error::{BuildError, CloseError, DeliveryError, FlushError, SendError, SendErrorKind};
 use crate::hub::{Callback, FlushEnd, Hub};
 use crate::interceptor::{Chain, Interceptor};
-use crate::lanes::{BATCH_OVERHEAD, Waits};
+use crate::lanes::BATCH_OVERHEAD;
 use crate::metrics::{self, OnStatistics, Reporter, Source};
 use crate::partitioner::Partitioner;
 use crate::receipt_future::DeliveryFuture;
@@ -12,6 +12,7 @@ use crate::security::security;
 use crate::sender::{Patience, Sender};
 use crate::shared_senders::SharedSenders;
 use crate::sync::{Mutex, lock};
+use crate::waits::Waits;
 use crate::{Delivery, DeliveryReport, Receipt, Record, Topic};
 use forebay_engine::{Engine, EngineConfig};
 use forebay_io::core::{CoreConfig, FailureKind, Flushed, Report, Request};
@@ -19,6 +20,7 @@ use forebay_io::driver::{self, Bell, Clock, DriverHandle, OAuthToken, Parts, Sin
 use forebay_io::metrics::{Meters, Windows};
 use forebay_io::time::Time;
 use forebay_io::topics::{TopicEntry, TopicNameError, TopicTable};
+use forebay_io::wall::Wall;
 use forebay_io::wire::record::Shape;
 use forebay_io::wire::{ErrorClass, ErrorCode};
 use std::sync::Arc;
@@ -218,6 +220,9 @@ impl Producer {
         let sink = HubSink { hub: hub.clone(), topics: topics.clone(), callback, failure: failure.clone() };
         let sockets = SocketOptions { send_buffer: config.send_buffer(), receive_buffer: config.receive_buffer() };
         let security = security(&config, given.tokens)?;
+        if config.memory_lock() {
+            engine.lock_memory()?;
+        }
         let meters = Arc::new(Meters::new(Windows::new(config.metrics_sample_window(), config.metrics_num_samples())));
         let clock = Clock::start();
         let client_id = config.client_id().into();
@@ -232,6 +237,7 @@ impl Producer {
             topics: topics.clone(),
             meters,
             clock,
+            cpu: config.io_cpu(),
         };
         // Before the I/O thread: this one ends when it is dropped.
         let reporter = metrics::report(&config, source.clone(), given.on_statistics)?;
@@ -394,6 +400,11 @@ impl Inner {
         SendErrorKind::TooLarge { size, limit: limit + BATCH_OVERHEAD, setting }
     }
 
+    /// The time of day that the I/O thread shows.
+    pub(crate) fn wall(&self) -> Arc<Wall> {
+        self.driver.wall()
+    }
+
     /// Whether the caller is a delivery callback, which must not wait for anything that the I/O thread does.
     pub(crate) fn is_io_thread(&self) -> bool {
         self.driver.is_io_thread()
@@ -528,6 +539,10 @@ struct HubSink {
 impl Sink for HubSink {
     fn reports(&mut self, reports: &[Report]) {
         self.hub.reports(reports, &self.topics, self.callback.as_mut());
+    }
+
+    fn runs_foreign_code(&self) -> bool {
+        self.callback.is_some()
     }
 
     fn flushed(&mut self, flushed: &[Flushed]) {

@@ -28,8 +28,8 @@ pub struct Record<'a> {
     pub value: Option<&'a [u8]>,
     /// Headers, in order; Kafka allows a name more than once.
     pub headers: &'a [Header<'a>],
-    /// Create time in milliseconds since 1970 (UTC). None: the time of the `send`, read from a coarse clock (a few
-    /// milliseconds).
+    /// Create time in milliseconds since 1970 (UTC). None: the time of the `send`, by a clock that is a few milliseconds behind, and
+    /// more only while the I/O thread gets no processor.
     pub timestamp: Option<i64>,
 }
 

@@ -49,7 +49,7 @@ impl Sender {
     ///
     /// # Errors
     /// The record, with the limit that it hit: see [`SendErrorKind`](crate::SendErrorKind).
-    #[inline]
+    #[inline(always)]
     pub fn send<'a>(&mut self, record: Record<'a>) -> Result<Receipt, SendError<'a>> {
         self.lanes.send(&self.inner, record, Patience::MaxBlock)
     }
@@ -59,7 +59,7 @@ impl Sender {
     /// # Errors
     /// `Full` at once if there is no room now; `UnknownTopic` if the topic's partitions are not known yet (they have been
     /// asked for); otherwise as [`Sender::send`].
-    #[inline]
+    #[inline(always)]
     pub fn try_send<'a>(&mut self, record: Record<'a>) -> Result<Receipt, SendError<'a>> {
         self.lanes.send(&self.inner, record, Patience::None)
     }
@@ -68,7 +68,7 @@ impl Sender {
     ///
     /// # Errors
     /// As [`Sender::send`].
-    #[inline]
+    #[inline(always)]
     pub fn send_deadline<'a>(&mut self, record: Record<'a>, deadline: Instant) -> Result<Receipt, SendError<'a>> {
         self.lanes.send(&self.inner, record, Patience::Until(deadline))
     }

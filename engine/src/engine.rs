@@ -2,7 +2,8 @@
 
 use crate::doorbell::Doorbell;
 use crate::free_ring::FreeRing;
-use crate::lane::{Lane, LaneShared};
+use crate::lane::Lane;
+use crate::lane_shared::LaneShared;
 use crate::mailbox::{Inbox, Look, Mailbox};
 use crate::ready::ReadyList;
 use crate::returns::Returns;
@@ -184,6 +185,14 @@ impl Engine {
     /// Free bytes; a snapshot that may be stale.
     pub fn available_bytes(&self) -> usize {
         (self.shared.hot.len() + self.shared.reserve.len()) * self.shared.slab.view().segment_size() as usize
+    }
+
+    /// Keeps the slab in RAM (`mlock`): no access to it ever waits for a page that was swapped out.
+    ///
+    /// # Errors
+    /// [`SlabError::NotLocked`]: the limit on locked memory is too low, or the system has no such thing.
+    pub fn lock_memory(&self) -> Result<(), SlabError> {
+        self.shared.slab.lock()
     }
 
     /// All bytes of the slab.

@@ -33,6 +33,16 @@ pub enum SlabError {
         /// The system's answer.
         source: std::io::Error,
     },
+    /// The system refused to keep the memory in RAM.
+    #[error(
+        "{bytes} bytes of buffer memory could not be locked in RAM (memory.lock): {source}; raise the limit on locked memory (ulimit -l, LimitMEMLOCK=) or set memory.lock=false"
+    )]
+    NotLocked {
+        /// What was to be locked.
+        bytes: usize,
+        /// The system's answer.
+        source: std::io::Error,
+    },
     /// Less than one segment.
     #[error("the buffer memory is smaller than one segment; raise buffer.memory")]
     Empty,

@@ -3,7 +3,7 @@
 use crate::account::Book;
 use crate::doorbell::Sleep;
 use crate::engine::Shared;
-use crate::lane::{ACTIVE, CLOSED, DEAD, DEAD_FINAL, GONE, LaneShared, RETIRED, RETIRING};
+use crate::lane_shared::{ACTIVE, CLOSED, DEAD, DEAD_FINAL, GONE, LaneShared, RETIRED, RETIRING};
 use crate::memory::Memory;
 use crate::position::Position;
 use crate::ready::END;

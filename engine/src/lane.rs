@@ -3,11 +3,12 @@
 //! One of the two files with pointer work (through [`SlabView`]).
 
 use crate::engine::Shared;
-use crate::order::{ABORT, FINAL_SEE, OBSERVE, PUBLISH};
+use crate::lane_shared::{ACTIVE, CLOSED, DEAD, LaneShared, RETIRED, RETIRING};
+use crate::order::{ABORT, PUBLISH};
 use crate::position::Position;
 use crate::segments::{Chain, NIL};
-use crate::slab::{LINE, SlabView};
-use crate::sync::{Arc, AtomicBool, AtomicU32, AtomicU64, fence, light_barrier, spin_loop};
+use crate::slab::{LINE, SegmentView, SlabView};
+use crate::sync::{Arc, fence, light_barrier, spin_loop};
 use crate::{ClaimError, Grant, LaneId};
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 
@@ -15,175 +16,50 @@ use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 /// too seldom for the processor to see a stream in it.
 const AHEAD: u32 = 256;
 
-/// In the I/O side's active set, or in the ready list on the way there.
-pub(crate) const ACTIVE: u32 = 0;
-/// The I/O side wants to take the open segment; whoever exchanges first wins.
-pub(crate) const RETIRING: u32 = 1;
-/// Holds no memory and is in no list; the next commit brings it back.
-pub(crate) const RETIRED: u32 = 2;
-/// No new claims; those under way may still commit.
-pub(crate) const CLOSED: u32 = 3;
-/// The I/O side is gone or going; a commit waits for its last word.
-pub(crate) const DEAD: u32 = 4;
-/// The last word (`final_position`) is there.
-pub(crate) const DEAD_FINAL: u32 = 5;
-/// Retired after its producer end was dropped: in no list, and never again.
-pub(crate) const GONE: u32 = 6;
-
-/// What both ends of a lane see: a cache line for each way that it is written and read.
-pub(crate) struct LaneShared {
-    claim: ClaimLine,
-    producer: ProducerLine,
-    io: IoLine,
-    taken: TakenLine,
-    /// Link of the ready list; valid while listed.
-    pub(crate) next_ready: AtomicU32,
-    pub(crate) index: u32,
-    pub(crate) tag: u64,
-}
-
-/// Written by the producer for each claim, read by the I/O side only when it retires the lane: so it stays in the
-/// producer's cache however closely the I/O side watches `committed`.
-#[repr(align(64))]
-struct ClaimLine {
-    /// Where the claim in progress will end; equals `committed` while there is none.
-    reserved: AtomicU64,
-    /// First segment after a retirement; published with `committed`.
-    first: AtomicU32,
-    dropped: AtomicBool,
-}
-
-/// Written by the producer once a record, watched by the I/O side: nothing else is written here.
-#[repr(align(64))]
-struct ProducerLine {
-    /// Everything before this is published.
-    committed: AtomicU64,
-}
-
-/// Looked at by the producer twice a record, and written only when the lane begins or ends to live.
-#[repr(align(64))]
-struct IoLine {
-    state: AtomicU32,
-    /// The last word: records committed up to here were seen.
-    final_position: AtomicU64,
-}
-
-/// Written by the I/O side whenever it takes, read by the producer once a segment.
-#[repr(align(64))]
-struct TakenLine {
-    /// How far the I/O side has taken.
-    consumed: AtomicU64,
-}
-
-impl LaneShared {
-    pub(crate) fn new(index: u32, tag: u64) -> Self {
-        LaneShared {
-            claim: ClaimLine {
-                reserved: AtomicU64::new(0),
-                first: AtomicU32::new(NIL),
-                dropped: AtomicBool::new(false),
-            },
-            producer: ProducerLine { committed: AtomicU64::new(0) },
-            io: IoLine { state: AtomicU32::new(RETIRED), final_position: AtomicU64::new(0) },
-            taken: TakenLine { consumed: AtomicU64::new(0) },
-            next_ready: AtomicU32::new(crate::ready::END),
-            index,
-            tag,
-        }
-    }
-
-    /// P1: everything before the answer may be read.
-    #[inline]
-    pub(crate) fn observe(&self) -> Position {
-        Position::from_raw(self.producer.committed.load(OBSERVE))
-    }
-
-    /// P2: where a claim in progress would end.
-    pub(crate) fn reserved(&self) -> Position {
-        Position::from_raw(self.claim.reserved.load(crate::order::RECLAIM_LOOK))
-    }
-
-    pub(crate) fn first(&self) -> u32 {
-        self.claim.first.load(Relaxed)
-    }
-
-    pub(crate) fn is_dropped(&self) -> bool {
-        self.claim.dropped.load(Relaxed)
-    }
-
-    pub(crate) fn set_consumed(&self, position: Position) {
-        self.taken.consumed.store(position.raw(), Relaxed);
-    }
-
-    pub(crate) fn state(&self) -> u32 {
-        self.io.state.load(FINAL_SEE)
-    }
-
-    /// Moves the state if it is `from`: exactly one end does. Relaxed: what the ends owe each other besides is ordered by the
-    /// barriers of I5 and by P1, P2 and P5; no model can tell a stronger ordering from this one.
-    pub(crate) fn exchange(&self, from: u32, to: u32) -> Result<u32, u32> {
-        if mutant!("lane_state_without_exchange") && self.state() == from {
-            self.io.state.store(to, Relaxed);
-            return Ok(from);
-        }
-        self.io.state.compare_exchange(from, to, Relaxed, Relaxed)
-    }
-
-    /// No claim may begin any more. Answers the state before.
-    pub(crate) fn set_state(&self, to: u32) -> u32 {
-        if mutant!("close_without_exchange") {
-            let before = self.state();
-            self.io.state.store(to, Relaxed);
-            return before;
-        }
-        self.io.state.swap(to, Relaxed)
-    }
-
-    /// P8: the I/O side's last word: commits up to `position` were seen, later ones were not.
-    pub(crate) fn finish(&self, position: Position) {
-        self.io.final_position.store(position.raw(), Relaxed);
-        self.io.state.store(DEAD_FINAL, crate::order::FINAL_PUT);
-    }
-}
-
 /// The producer end of one lane: the single producer, checked by the compiler (`&mut self`; `Send`, not `Sync`).
 ///
 /// Records are claimed, written in place and committed; what is committed is visible to the I/O side as a whole.
 /// Dropping a lane publishes nothing and takes nothing back: what was committed is still sent.
+#[repr(C)] // What a send touches is 48 bytes, so that it and its owner's own notes can share a cache line.
 pub struct Lane {
-    view: SlabView,
+    /// Published so far; always in sync with `shared.committed`.
+    position: Position,
+    window: i64,
     /// Bytes left in the open segment. `room == 0` also means "no open segment".
     room: u32,
     /// Offset of the next byte in the open segment.
     offset: u32,
-    /// The open segment, or NIL.
-    segment: u32,
-    /// Published so far; always in sync with `shared.committed`.
-    position: Position,
-    /// The last claim found the lane retired: its commit brings it back to life.
-    revive: bool,
-    window: i64,
-    /// The claim in progress, if it goes beyond the open segment; stale otherwise.
-    span: Span,
+    /// The bytes of the open segment; of any segment if there is none.
+    open: SegmentView,
     shared: Arc<LaneShared>,
-    engine: Arc<Shared>,
+    rare: Box<Rare>,
     /// Keeps `Lane` from being `Sync`: two threads must not even look at one lane.
     _not_sync: std::marker::PhantomData<std::cell::Cell<()>>,
 }
 
+/// What a lane needs once a segment or less.
+struct Rare {
+    view: SlabView,
+    /// The open segment, or NIL.
+    segment: u32,
+    /// The last claim found the lane retired: its commit brings it back to life.
+    revive: bool,
+    /// The claim in progress, if it goes beyond the open segment; stale otherwise.
+    span: Span,
+    engine: Arc<Shared>,
+}
+
 impl Lane {
     pub(crate) fn new(shared: Arc<LaneShared>, engine: Arc<Shared>) -> Self {
+        let view = engine.slab.view();
         Lane {
-            view: engine.slab.view(),
+            position: Position::START,
+            window: 0,
             room: 0,
             offset: 0,
-            segment: NIL,
-            position: Position::START,
-            revive: false,
-            window: 0,
-            span: Span::NOTHING,
+            open: view.segment(0),
             shared,
-            engine,
+            rare: Box::new(Rare { view, segment: NIL, revive: false, span: Span::NOTHING, engine }),
             _not_sync: std::marker::PhantomData,
         }
     }
@@ -251,7 +127,7 @@ impl Lane {
         if len.wrapping_sub(1) >= self.room as usize {
             return None;
         }
-        if self.announce(len) {
+        if self.announce_here(len) {
             return Some(self.claim_announced(len));
         }
         self.unreserve();
@@ -261,9 +137,12 @@ impl Lane {
     /// Announces a claim that fits the open segment. False: it doesn't, or the I/O side wants the segment.
     #[inline]
     fn announce(&mut self, len: usize) -> bool {
-        if len > self.room as usize {
-            return false;
-        }
+        len <= self.room as usize && self.announce_here(len)
+    }
+
+    /// As [`Lane::announce`], of a claim that is known to fit.
+    #[inline(always)]
+    fn announce_here(&mut self, len: usize) -> bool {
         // The claim is announced before it writes (I5): either the I/O side sees `reserved` move, or we see
         // that it wants the segment.
         if !mutant!("a_claim_is_not_announced") {
@@ -272,13 +151,13 @@ impl Lane {
         if !mutant!("claim_barrier_missing") {
             light_barrier();
         }
-        self.shared.io.state.load(Relaxed) == ACTIVE || mutant!("a_claim_ignores_the_state")
+        self.shared.claim.state.load(Relaxed) == ACTIVE || mutant!("a_claim_ignores_the_state")
     }
 
     /// The claim that was announced, in the open segment.
-    #[inline]
+    #[inline(always)]
     fn claim_announced(&mut self, len: usize) -> Claim<'_> {
-        let (segment, offset) = (self.segment, self.offset);
+        let (segment, offset) = (self.rare.segment, self.offset);
         let end = self.position.advance(len as u32);
         Claim { segment, offset, limit: offset + len as u32, left: len, end, beyond: false, lane: self }
     }
@@ -286,7 +165,7 @@ impl Lane {
     /// The claim that [`Lane::prepare_slow`] left in `span`.
     #[inline]
     fn claim_beyond(&mut self) -> Claim<'_> {
-        let Span { segment, offset, limit, left, end, .. } = self.span;
+        let Span { segment, offset, limit, left, end, .. } = self.rare.span;
         Claim { segment, offset, limit, left, end: end.position, beyond: true, lane: self }
     }
 
@@ -303,11 +182,11 @@ impl Lane {
     #[cold]
     #[inline(never)]
     fn prepare_slow(&mut self, len: usize, head: usize, grant: Option<Grant>) -> Result<(), ClaimError> {
-        let size = self.view.segment_size();
+        let size = self.rare.view.segment_size();
         assert!(head <= len && head <= size as usize, "the head of a claim must fit in it and in a segment");
-        let most = self.engine.segments_for(len);
-        if len == 0 || most as usize > self.engine.total() {
-            return Err(ClaimError::NeverFits { limit: self.engine.largest_claim() });
+        let most = self.rare.engine.segments_for(len);
+        if len == 0 || most as usize > self.rare.engine.total() {
+            return Err(ClaimError::NeverFits { limit: self.rare.engine.largest_claim() });
         }
         // Any value but `committed` says "a claim is in progress"; the true end follows below.
         self.shared.claim.reserved.store(self.position.raw() + 1, Relaxed);
@@ -319,11 +198,11 @@ impl Lane {
             return Err(error);
         }
 
-        let shift = self.view.shift();
-        let begins_here = self.segment != NIL && self.room as usize >= head.max(1);
+        let shift = self.rare.view.shift();
+        let begins_here = self.rare.segment != NIL && self.room as usize >= head.max(1);
         let here = if begins_here { len.min(self.room as usize) } else { 0 };
-        let wanted = self.engine.segments_for(len - here);
-        let taken = match self.engine.supply(wanted, most, grant) {
+        let wanted = self.rare.engine.segments_for(len - here);
+        let taken = match self.rare.engine.supply(wanted, most, grant) {
             Ok(chain) => chain,
             Err(error) => {
                 self.unreserve();
@@ -332,7 +211,7 @@ impl Lane {
         };
 
         // Link and tag what was taken. All of it becomes visible with the commit (P1), or is forgotten with the abort.
-        let table = &self.engine.table;
+        let table = &self.rare.engine.table;
         let ordinal = self.position.ordinal(shift);
         let mut last = taken.first;
         for i in 0..taken.count {
@@ -344,18 +223,18 @@ impl Lane {
             }
         }
         if taken.count > 0 {
-            if self.segment == NIL {
+            if self.rare.segment == NIL {
                 self.shared.claim.first.store(taken.first, Relaxed);
             } else {
-                table.set_end(self.segment, self.offset + here as u32);
+                table.set_end(self.rare.segment, self.offset + here as u32);
                 if !mutant!("chain_is_not_linked") {
-                    table.set_next(self.segment, taken.first);
+                    table.set_next(self.rare.segment, taken.first);
                 }
             }
         }
         let end = if taken.count == 0 {
             Place {
-                segment: self.segment,
+                segment: self.rare.segment,
                 offset: self.offset + here as u32,
                 position: self.position.advance(here as u32),
             }
@@ -369,15 +248,15 @@ impl Lane {
         };
         self.shared.claim.reserved.store(end.position.raw(), Relaxed);
         if taken.count > 0 {
-            self.view.prefetch_write(taken.first, 0, AHEAD + 2 * LINE as u32);
-            self.engine.look_at_due(self.consumed().distance(self.position, shift));
+            self.rare.view.segment(taken.first).prefetch_write(0, AHEAD + 2 * LINE as u32);
+            self.rare.engine.look_at_due(self.consumed().distance(self.position, shift));
         }
         let (segment, offset, limit) = if begins_here {
-            (self.segment, self.offset, self.offset + here as u32)
+            (self.rare.segment, self.offset, self.offset + here as u32)
         } else {
             (taken.first, 0, size.min(len as u32))
         };
-        self.span = Span { end, segment, offset, limit, left: len, taken };
+        self.rare.span = Span { end, segment, offset, limit, left: len, taken };
         Ok(())
     }
 
@@ -393,10 +272,10 @@ impl Lane {
                 }
                 RETIRED => {
                     // The I/O side took the open segment away. Back to life with the commit.
-                    self.segment = NIL;
+                    self.rare.segment = NIL;
                     self.room = 0;
                     self.offset = 0;
-                    self.revive = true;
+                    self.rare.revive = true;
                     return Ok(());
                 }
                 _ => return Err(ClaimError::Closed),
@@ -412,7 +291,7 @@ impl Lane {
             light_barrier(); // meets the heavy barrier of the close: it sees no claim, or we see that it waits for this one
         }
         if self.shared.state() == CLOSED && !mutant!("abort_is_silent_at_the_close") {
-            self.engine.doorbell.always();
+            self.rare.engine.doorbell.always();
         }
     }
 
@@ -420,8 +299,8 @@ impl Lane {
     #[cold]
     #[inline(never)]
     fn abort(&mut self, beyond: bool) {
-        if beyond && self.span.taken.count > 0 {
-            self.engine.give_back(self.span.taken);
+        if beyond && self.rare.span.taken.count > 0 {
+            self.rare.engine.give_back(self.rare.span.taken);
         }
         self.unreserve();
     }
@@ -430,7 +309,7 @@ impl Lane {
     #[cold]
     #[inline(never)]
     fn segment_after(&self, segment: u32) -> u32 {
-        if segment == self.segment { self.span.taken.first } else { self.engine.table.next(segment) }
+        if segment == self.rare.segment { self.rare.span.taken.first } else { self.rare.engine.table.next(segment) }
     }
 
     /// Writes more bytes than the segment under way has place for.
@@ -455,14 +334,15 @@ impl Lane {
     #[cold]
     #[inline(never)]
     fn move_to_end(&mut self) {
-        let Place { segment, offset, .. } = self.span.end;
-        self.segment = segment;
+        let Place { segment, offset, .. } = self.rare.span.end;
+        self.rare.segment = segment;
+        self.open = self.rare.view.segment(segment);
         self.offset = offset;
-        self.room = self.view.segment_size() - offset;
+        self.room = self.rare.view.segment_size() - offset;
     }
 
     fn consumed(&self) -> Position {
-        Position::from_raw(self.shared.taken.consumed.load(Relaxed))
+        Position::from_raw(self.shared.consumed.load(Relaxed))
     }
 
     /// The rare rest of a commit: the lane comes back to life, or the engine has ended meanwhile.
@@ -475,12 +355,12 @@ impl Lane {
                 ACTIVE | RETIRING => return Ok(()),
                 // Retired since the claim began: the record was taken before that, and the open segment is gone. Brought back
                 // to life here, the lane would go on writing into it.
-                RETIRED if !self.revive && !mutant!("commit_revives_a_drained_lane") => return Ok(()),
+                RETIRED if !self.rare.revive && !mutant!("commit_revives_a_drained_lane") => return Ok(()),
                 RETIRED => {
                     if self.shared.exchange(RETIRED, ACTIVE).is_ok() {
-                        self.revive = false;
-                        self.engine.ready.push(&self.shared);
-                        self.engine.doorbell.lane_ready();
+                        self.rare.revive = false;
+                        self.rare.engine.ready.push(&self.shared);
+                        self.rare.engine.doorbell.lane_ready();
                         return Ok(());
                     }
                 }
@@ -488,13 +368,13 @@ impl Lane {
                 CLOSED => {
                     // Whatever the I/O thread is doing: between its look at this claim and its sleep no other word says so.
                     if !mutant!("commit_is_silent_at_the_close") {
-                        self.engine.doorbell.always();
+                        self.rare.engine.doorbell.always();
                     }
                     return Ok(());
                 }
                 DEAD => spin_loop_once(),
                 _ => {
-                    let last = Position::from_raw(self.shared.io.final_position.load(Relaxed));
+                    let last = Position::from_raw(self.shared.claim.final_position.load(Relaxed));
                     return if self.position <= last || mutant!("last_word_accepts_everything") {
                         Ok(())
                     } else {
@@ -526,9 +406,9 @@ impl Drop for Lane {
                         return;
                     }
                     if self.shared.exchange(RETIRED, ACTIVE).is_ok() {
-                        self.engine.ready.push(&self.shared);
+                        self.rare.engine.ready.push(&self.shared);
                         if !mutant!("a_dropped_lane_is_silent") {
-                            self.engine.doorbell.lane_ready();
+                            self.rare.engine.doorbell.lane_ready();
                         }
                         return;
                     }
@@ -617,13 +497,15 @@ impl Claim<'_> {
 
     /// The rest of the claim that lies in the present segment, to be written in place; [`Claim::advance`] moves on.
     /// For a claim that fits its segment this is all of it.
-    #[inline]
+    #[inline(always)]
     pub fn chunk(&mut self) -> &mut [u8] {
         let len = self.limit - self.offset;
-        self.lane.engine.slab.witness_write(self.segment, self.offset, len);
+        self.lane.rare.engine.slab.witness_write(self.segment, self.offset, len);
+        let view = if self.beyond { self.lane.rare.view.segment(self.segment) } else { self.lane.open };
+        debug_assert!(self.limit <= self.lane.rare.view.segment_size(), "a claim's chunk stays inside its segment");
         // SAFETY: I2: bytes from the committed position to the claim's end belong to the lane's one producer, whose
-        // `&mut` this claim holds.
-        unsafe { self.lane.view.slice_mut(self.segment, self.offset, len) }
+        // `&mut` this claim holds; both lie in the segment of `view`.
+        unsafe { view.slice_mut(self.offset, len) }
     }
 
     /// Says that the next `count` bytes of the present [`Claim::chunk`] are written.
@@ -638,7 +520,7 @@ impl Claim<'_> {
         if self.offset == self.limit && self.left > 0 {
             self.segment = self.lane.segment_after(self.segment);
             self.offset = 0;
-            self.limit = self.lane.view.segment_size().min(self.left as u32);
+            self.limit = self.lane.rare.view.segment_size().min(self.left as u32);
         }
     }
 
@@ -665,7 +547,7 @@ impl Claim<'_> {
     ///
     /// # Errors
     /// [`ClaimError::Closed`] if the I/O side ended while the claim was held; nothing was published then.
-    #[inline]
+    #[inline(always)] // where it is not, the claim and the answer come through memory
     pub fn commit(self) -> Result<(), ClaimError> {
         let this = std::mem::ManuallyDrop::new(self);
         // SAFETY: `this` is never used or dropped after; reading out its `lane` reference ends the claim's borrow.
@@ -680,11 +562,11 @@ impl Claim<'_> {
         lane.position = this.end;
         // P1. `reserved` has this value already: no claim is in progress any more.
         lane.shared.producer.committed.store(this.end.raw(), PUBLISH);
-        lane.view.prefetch_write(lane.segment, lane.offset + AHEAD, 2 * LINE as u32);
+        lane.open.prefetch_write(lane.offset + AHEAD, 2 * LINE as u32);
         if !mutant!("commit_barrier_missing") {
             light_barrier();
         }
-        if lane.shared.io.state.load(Relaxed) == ACTIVE || mutant!("a_commit_ignores_the_state") {
+        if lane.shared.claim.state.load(Relaxed) == ACTIVE || mutant!("a_commit_ignores_the_state") {
             Ok(())
         } else {
             lane.commit_slow()

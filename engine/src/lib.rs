@@ -53,6 +53,7 @@ mod error;
 mod free_ring;
 mod io_side;
 mod lane;
+mod lane_shared;
 mod mailbox;
 mod memory;
 mod order;

@@ -3,7 +3,7 @@
 //! A stack linked through the lanes; many push, the I/O side takes it whole (no ABA). A lane is pushed only by the
 //! one exchange RETIRED → ACTIVE, so it is never listed twice.
 
-use crate::lane::LaneShared;
+use crate::lane_shared::LaneShared;
 use crate::order::{READY_PUT, READY_TAKE};
 use crate::sync::AtomicU32;
 use std::sync::atomic::Ordering::Relaxed;

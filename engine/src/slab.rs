@@ -11,7 +11,7 @@ use std::ptr::NonNull;
 pub(crate) struct Slab {
     view: SlabView,
     #[cfg(not(loom))]
-    _map: memmap2::MmapMut,
+    map: memmap2::MmapMut,
     #[cfg(loom)]
     _map: Vec<u64>,
     #[cfg(loom)]
@@ -51,7 +51,7 @@ impl Slab {
                 page[0] = std::hint::black_box(0);
             }
             let base = NonNull::new(map.as_mut_ptr()).ok_or(SlabError::Empty)?;
-            Ok(Slab { view: SlabView { base, shift, bytes }, _map: map })
+            Ok(Slab { view: SlabView { base, shift, bytes }, map })
         }
         #[cfg(loom)]
         {
@@ -59,6 +59,17 @@ impl Slab {
             let base = NonNull::new(map.as_mut_ptr().cast::<u8>()).ok_or(SlabError::Empty)?;
             Ok(Slab { view: SlabView { base, shift, bytes }, _map: map, witness: Witness::new(bytes) })
         }
+    }
+
+    /// Keeps the memory in RAM, so that no access to it ever waits for a disk.
+    pub(crate) fn lock(&self) -> Result<(), SlabError> {
+        #[cfg(all(unix, not(loom)))]
+        let locked = self.map.lock();
+        #[cfg(all(not(unix), not(loom)))]
+        let locked = Err(std::io::Error::from(std::io::ErrorKind::Unsupported));
+        #[cfg(loom)]
+        let locked = Ok(());
+        locked.map_err(|source| SlabError::NotLocked { bytes: self.view.bytes, source })
     }
 
     pub(crate) fn view(&self) -> SlabView {
@@ -122,19 +133,12 @@ impl SlabView {
         at
     }
 
-    /// Asks for the cache lines of `start..start + len` to write to them soon. Advice only: it changes nothing, may be
-    /// given for bytes that are somebody else's, and does nothing where there is no such instruction.
-    #[inline(always)]
-    pub(crate) fn prefetch_write(self, segment: u32, start: u32, len: u32) {
-        #[cfg(all(target_arch = "x86_64", not(loom)))]
-        for at in (0..len).step_by(LINE) {
-            let offset = ((segment as usize) << self.shift) + (start + at) as usize;
-            let line = self.base.as_ptr().cast_const().wrapping_add(offset).cast::<i8>();
-            // SAFETY: a prefetch reads and writes nothing, whatever its address.
-            unsafe { std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_ET0 }>(line) };
-        }
-        #[cfg(not(all(target_arch = "x86_64", not(loom))))]
-        let _ = (segment, start, len);
+    /// Where a segment's bytes are. `segment` is one of the slab's.
+    #[inline]
+    pub(crate) fn segment(self, segment: u32) -> SegmentView {
+        let at = self.offset(segment, 0, 0);
+        // SAFETY: I1: every segment lies inside the mapping, which outlives every view.
+        SegmentView { start: unsafe { self.base.add(at) } }
     }
 
     /// Bytes of one segment, for reading.
@@ -156,11 +160,9 @@ impl SlabView {
     /// The caller alone owns `start..start + len` of `segment` by I2, I3 or I4 for `'a`.
     #[inline]
     pub(crate) unsafe fn slice_mut<'a>(self, segment: u32, start: u32, len: u32) -> &'a mut [u8] {
-        let at = self.offset(segment, start, len as usize);
-        // SAFETY: I1: `at + len` lies inside the mapping, which outlives every view.
-        let first = unsafe { self.base.add(at) };
-        // SAFETY: in bounds as above and zero-initialised by the mapping; unshared by the caller's promise.
-        unsafe { std::slice::from_raw_parts_mut(first.as_ptr(), len as usize) }
+        debug_assert!(start + len <= self.segment_size(), "a slice stays inside its segment");
+        // SAFETY: inside the segment, and the caller's by his promise.
+        unsafe { self.segment(segment).slice_mut(start, len) }
     }
 
     /// Bytes of several neighbouring segments that lie behind each other in memory, for reading.
@@ -174,6 +176,45 @@ impl SlabView {
         let first = unsafe { self.base.add(at) };
         // SAFETY: in bounds as above and zero-initialised by the mapping; unshared by the caller's promise.
         unsafe { std::slice::from_raw_parts(first.as_ptr(), len) }
+    }
+}
+
+/// Where one segment's bytes are. As a [`SlabView`]: whoever holds one also holds the slab alive.
+#[derive(Clone, Copy)]
+pub(crate) struct SegmentView {
+    start: NonNull<u8>,
+}
+
+// SAFETY: as for `SlabView`.
+unsafe impl Send for SegmentView {}
+// SAFETY: as for `SlabView`.
+unsafe impl Sync for SegmentView {}
+
+impl SegmentView {
+    /// Asks for the cache lines of `start..start + len` to write to them soon. Advice only: it changes nothing, may be
+    /// given for bytes that are somebody else's, and does nothing where there is no such instruction.
+    #[inline(always)]
+    pub(crate) fn prefetch_write(self, start: u32, len: u32) {
+        #[cfg(all(target_arch = "x86_64", not(loom)))]
+        for at in (0..len as usize).step_by(LINE) {
+            let line = self.start.as_ptr().cast_const().wrapping_add(start as usize + at).cast::<i8>();
+            // SAFETY: a prefetch reads and writes nothing, whatever its address.
+            unsafe { std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_ET0 }>(line) };
+        }
+        #[cfg(not(all(target_arch = "x86_64", not(loom))))]
+        let _ = (start, len);
+    }
+
+    /// Bytes of the segment, for writing.
+    ///
+    /// # Safety
+    /// `start..start + len` lies in the segment, and the caller alone owns it by I2, I3 or I4 for `'a`.
+    #[inline]
+    pub(crate) unsafe fn slice_mut<'a>(self, start: u32, len: u32) -> &'a mut [u8] {
+        // SAFETY: inside the segment by the caller's promise, and the segment inside the mapping (I1).
+        let first = unsafe { self.start.add(start as usize) };
+        // SAFETY: in bounds as above and zero-initialised by the mapping; unshared by the caller's promise.
+        unsafe { std::slice::from_raw_parts_mut(first.as_ptr(), len as usize) }
     }
 }
 

@@ -11,4 +11,5 @@ pub mod driver;
 pub mod metrics;
 pub mod time;
 pub mod topics;
+pub mod wall;
 pub mod wire;

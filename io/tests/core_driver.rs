@@ -84,6 +84,7 @@ fn rig(bootstrap: &str, panics: bool, config: CoreConfig) -> Rig {
             topics: topics.clone(),
             meters: Arc::default(),
             clock: Clock::start(),
+            cpu: None,
         },
         sink,
     )

@@ -200,6 +200,10 @@ settings! {
     partitioner_ignore_keys: bool => bool, |s| s.partitioner_ignore_keys;
     /// `io.spin.us`
     io_spin: Duration => Duration, |s| s.io_spin;
+    /// `io.cpu`: None where it is left to the system.
+    io_cpu: Option<usize> => Option<usize>, |s| s.io_cpu;
+    /// `memory.lock`
+    memory_lock: bool => bool, |s| s.memory_lock;
     /// `metrics.sample.window.ms`
     metrics_sample_window: Duration => Duration, |s| s.metrics_sample_window;
     /// `metrics.num.samples`

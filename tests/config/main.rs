@@ -56,6 +56,8 @@ fn defaults_are_kafkas() {
     assert_eq!(config.receive_buffer(), Some(32_768));
     assert!(!config.partitioner_ignore_keys());
     assert_eq!(config.io_spin(), Duration::ZERO);
+    assert_eq!(config.io_cpu(), None);
+    assert!(!config.memory_lock());
     assert!(config.allow_auto_create_topics());
     assert_eq!(config.adjustments(), []);
 }
@@ -99,6 +101,8 @@ const NAMED: &[(&str, &str)] = &[
     ("receive.buffer.bytes", "20"),
     ("partitioner.ignore.keys", "true"),
     ("io.spin.us", "22"),
+    ("io.cpu", "3"),
+    ("memory.lock", "true"),
     ("security.protocol", "ssl"),
     ("ssl.endpoint.identification.algorithm", ""),
     ("ssl.enabled.protocols", "TLSv1.3"),
@@ -169,6 +173,8 @@ fn typed_methods_set_what_the_names_set() {
         .receive_buffer(Some(20))
         .partitioner_ignore_keys(true)
         .io_spin(Duration::from_micros(22))
+        .io_cpu(Some(3))
+        .memory_lock(true)
         .security_protocol(SecurityProtocol::Ssl)
         .ssl_endpoint_identification_algorithm("")
         .ssl_enabled_protocols("TLSv1.3")

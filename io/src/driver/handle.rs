@@ -11,6 +11,7 @@ use super::Bell;
 use super::requests::Requests;
 use crate::core::Request;
 use crate::time::Time;
+use crate::wall::Wall;
 
 /// The application's end of a driver.
 ///
@@ -29,6 +30,7 @@ pub(super) struct Shared {
     pub(super) bell: Bell,
     pub(super) poisoned: AtomicBool,
     pub(super) clock: Clock,
+    pub(super) wall: Arc<Wall>,
 }
 
 /// The time that a driver tells its core.
@@ -59,6 +61,11 @@ impl DriverHandle {
     /// [`Ended`] if it has ended; nobody will act on the request.
     pub fn request(&self, request: Request) -> Result<(), Ended> {
         self.shared.requests.add(request, || self.shared.bell.ring())
+    }
+
+    /// The time of day that the I/O thread shows.
+    pub fn wall(&self) -> Arc<Wall> {
+        self.shared.wall.clone()
     }
 
     /// The core's moment that is `after` from now.

@@ -3,6 +3,7 @@
 //! One thread, one poll, non-blocking sockets. A panic on it, in the core or in the application's [`Sink`], ends it:
 //! the engine is closed, so that every sender fails instead of waiting, and the sink is told.
 
+mod affinity;
 mod bell;
 mod credentials;
 mod handle;
@@ -20,7 +21,7 @@ mod tls;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::Duration;
 
@@ -39,6 +40,7 @@ use crate::core::{Command, ConnId, Core, CoreConfig, Flushed, Report, Wake};
 use crate::metrics::Meters;
 use crate::time::Time;
 use crate::topics::TopicTable;
+use crate::wall::Wall;
 
 pub use self::bell::Bell;
 pub use self::credentials::{CredentialSource, OAuthToken, PasswordMechanism, TokenSource};
@@ -60,6 +62,12 @@ pub trait Sink: Send {
     /// The I/O thread has ended: after a close with `None`, or by a failure with its message. Called once and last.
     /// Records without an outcome will get none: they have failed, and may have been appended.
     fn ended(&mut self, failure: Option<&str>);
+
+    /// Whether [`Sink::reports`] runs code of the application, which may take its time: no time of day is shown
+    /// ([`DriverHandle::wall`]) meanwhile.
+    fn runs_foreign_code(&self) -> bool {
+        true
+    }
 }
 
 /// How connections are secured; by default not at all.
@@ -91,24 +99,35 @@ pub struct Parts {
     pub meters: Arc<Meters>,
     /// The core's time: moments in the meters are its.
     pub clock: Clock,
+    /// `io.cpu`: the CPU that the thread stays on.
+    pub cpu: Option<usize>,
 }
 
 /// Starts the I/O thread.
 ///
 /// # Errors
-/// The system gives no thread, or compression threads are asked for and the codec is not in this build.
+/// The system gives no thread, or does not let it stay on its CPU; or compression threads are asked for and the codec is not in this
+/// build.
 pub fn spawn(parts: Parts, sink: impl Sink + 'static) -> io::Result<DriverHandle> {
     let shared = Arc::new(Shared {
         requests: Requests::default(),
         bell: parts.bell.clone(),
         poisoned: AtomicBool::new(false),
         clock: parts.clock,
+        wall: Arc::default(),
     });
     let theirs = shared.clone();
     let packers = Packers::of(&parts)?;
-    let thread = thread::Builder::new()
-        .name("forebay-io".to_owned())
-        .spawn(move || live(parts, packers, &theirs, Box::new(sink)))?;
+    let (pinned, result) = mpsc::sync_channel(1);
+    let thread = thread::Builder::new().name("forebay-io".to_owned()).spawn(move || {
+        let stays = parts.cpu.map_or(Ok(()), affinity::stay_on);
+        let go_on = stays.is_ok();
+        if pinned.send(stays).is_ok() && go_on {
+            live(parts, packers, &theirs, Box::new(sink));
+        }
+    })?;
+    // It has no other way to end before it answers.
+    result.recv().unwrap_or_else(|_| Err(io::Error::other("it ended at once")))?;
     Ok(DriverHandle { shared, io_thread: thread.thread().id(), thread: Mutex::new(Some(thread)) })
 }
 
@@ -131,6 +150,7 @@ fn live(parts: Parts, packers: Option<Packers>, shared: &Arc<Shared>, mut sink: 
         tracing::error!(target: "forebay::io", failure, "the I/O thread has failed");
         shared.poisoned.store(true, Ordering::Release);
     }
+    shared.wall.hide();
     shared.requests.end();
     topics.close();
     // The sink may be what panicked; a second panic must not keep others from being told.
@@ -213,10 +233,14 @@ impl Driver {
                 return Ok(());
             }
             let (timeout, begun) = self.timeout();
+            if timeout.is_none_or(|timeout| timeout > Wall::NAP) {
+                self.shared.wall.hide();
+            }
             match self.poll.poll(&mut events, timeout) {
                 Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
                 _ => {}
             }
+            self.shared.wall.show();
             let now = self.shared.now();
             self.core.meter_poll(woken, begun, now);
             woken = now;
@@ -343,8 +367,15 @@ impl Driver {
     fn hand_on(&mut self, sink: &mut dyn Sink, now: Time) {
         if !self.core.reports().is_empty() {
             self.core.meter_reports(now);
+            let foreign = sink.runs_foreign_code();
+            if foreign {
+                self.shared.wall.hide();
+            }
             let reports = self.core.reports();
             sink.reports(reports);
+            if foreign {
+                self.shared.wall.show();
+            }
             reports.clear();
         }
         let flushed = self.core.flushed();

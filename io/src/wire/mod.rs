@@ -2,7 +2,7 @@
 //!
 //! | module | what it owns |
 //! |---|---|
-//! | [`record`] | the record encoder of the send path |
+//! | [`record`], [`compact`] | the record encoder of the send path; its short way for usual records |
 //! | [`walk`] | finding, counting and stamping records that are already encoded |
 //! | [`batch`] | the 61-byte record batch header |
 //! | [`produce`] | framing of Produce requests around bytes that stay where they are, and reading of the responses |
@@ -18,7 +18,9 @@
 //! merely states.
 
 pub mod batch;
+pub mod compact;
 pub mod control;
+mod copy;
 pub mod crc;
 pub mod error;
 pub mod error_code;

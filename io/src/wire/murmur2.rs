@@ -17,11 +17,14 @@ pub fn murmur2(data: &[u8]) -> i32 {
         k ^= k >> R;
         h = h.wrapping_mul(M) ^ k.wrapping_mul(M);
     }
+    let rest = match *tail {
+        [a] => u32::from(a),
+        [a, b] => u32::from(a) | u32::from(b) << 8,
+        [a, b, c] => u32::from(a) | u32::from(b) << 8 | u32::from(c) << 16,
+        _ => 0,
+    };
     if !tail.is_empty() {
-        for (i, &b) in tail.iter().enumerate() {
-            h ^= u32::from(b) << (8 * i);
-        }
-        h = h.wrapping_mul(M);
+        h = (h ^ rest).wrapping_mul(M);
     }
     h ^= h >> 13;
     h = h.wrapping_mul(M);

@@ -10,7 +10,7 @@
 //! zigzag 10, written `0x8a 0x00`. So a record's encoding does not depend on its place in a batch, which is only known
 //! when the batch is cut; [`walk`](super::walk) then stamps it.
 
-use super::varint::{MAX_LEN_64, len32, len64, put64, spread28, zigzag32, zigzag64};
+use super::varint::{MAX_LEN_64, len32, len64, put64, spread14, spread28, zigzag32, zigzag64};
 
 /// The most bytes of a record's head: length (5), attributes (1), timestamp delta (10), offset delta (2).
 pub const HEAD_MAX: usize = 18;
@@ -244,13 +244,6 @@ fn write_prefix(shape: &Shape, ts_delta: i64, key: Option<&[u8]>, value_len: Opt
     }
     debug_assert_eq!(at, shape.prefix_len, "the shape was measured from other arguments");
     at
-}
-
-/// The varint of `v` (below 2^14) as the low bytes of a word, and its length in bytes (1 or 2), without a branch.
-#[inline(always)]
-fn spread14(v: u32) -> (u32, usize) {
-    let two = u32::from(v >= 0x80);
-    ((v & 0x7f) | (two << 7) | ((v & 0x3f80) << 1), 1 + two as usize)
 }
 
 /// Head and key length where each field has at most four bytes: 15 bytes together. Returns how many they are.

@@ -48,6 +48,14 @@ pub const fn len64(v: u64) -> usize {
     ((640 - v.leading_zeros() * 9) / 64) as usize
 }
 
+/// The varint of `v` (below 2^14) as the low bytes of a word, and its length in bytes (1 or 2), without a branch.
+#[inline(always)]
+pub(crate) const fn spread14(v: u32) -> (u32, usize) {
+    debug_assert!(v < 1 << 14);
+    let two = (v >= 0x80) as u32;
+    ((v & 0x7f) | (two << 7) | ((v & 0x3f80) << 1), 1 + two as usize)
+}
+
 /// The varint of `v` (below 2^28) as the low bytes of a word, and its length in bytes (1 to 4).
 ///
 /// No branch depends on the value, so a mix of lengths costs no mispredictions.
@@ -125,6 +133,11 @@ mod tests {
             if let Ok(w) = u32::try_from(v) {
                 assert_eq!(len32(w), n);
                 assert_eq!(read32(&out), Some((w, n)));
+                if w < 1 << 14 {
+                    let (word, len) = spread14(w);
+                    assert_eq!((&word.to_le_bytes()[..len], len), (&out[..n], n));
+                    assert_eq!(word >> (8 * len), 0, "nothing above the varint");
+                }
                 if w < 1 << 28 {
                     let (word, len) = spread28(w);
                     assert_eq!((&word.to_le_bytes()[..len], len), (&out[..n], n));

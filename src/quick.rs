@@ -1,0 +1,69 @@
+//! The hot path of a send: a usual record whose lane is open and whose open segment has room.
+
+use crate::lanes::{Lanes, TopicLanes};
+use crate::partitioner::keyed;
+use crate::producer::Inner;
+use crate::sender::Patience;
+use crate::{Receipt, Record, SendError};
+use forebay_io::wire::compact::{Compact, KEY_MAX, OVERHEAD_MAX, VALUE_MAX};
+use std::num::NonZeroU32;
+
+/// Values shorter than this make no record of more than `largest` bytes on the short way, and none that is too long for it.
+pub(crate) fn short_below(largest: usize) -> usize {
+    largest.saturating_sub(KEY_MAX + OVERHEAD_MAX).min(VALUE_MAX)
+}
+
+impl Lanes {
+    /// Accepts a record: the short way if it can, else the long one.
+    ///
+    /// In line, so that what the caller knows of the record is decided when it is compiled, and nothing of the record or its receipt
+    /// comes through memory. All that is rare is behind one call.
+    #[inline(always)]
+    pub(crate) fn send<'a>(
+        &mut self,
+        inner: &Inner,
+        record: Record<'a>,
+        patience: Patience,
+    ) -> Result<Receipt, SendError<'a>> {
+        match self.send_quickly(&record) {
+            Some(receipt) => Ok(receipt),
+            None => self.send_any(inner, record, patience),
+        }
+    }
+
+    /// None if the record has to go the long way; nothing has happened then.
+    #[inline(always)]
+    fn send_quickly(&mut self, record: &Record<'_>) -> Option<Receipt> {
+        let value = record.value?;
+        if !record.headers.is_empty() || value.len() >= self.short_below {
+            return None;
+        }
+        self.tick.look();
+        let window = self.tick.window();
+        let (timestamp, moment) = self.tick.moment(record.timestamp)?;
+        let compact = Compact::measure(moment, record.key.map(<[u8]>::len), value.len())?;
+        let total = compact.total_len();
+        let topic = self.topics.get_mut(record.topic.0.0 as usize)?.as_mut()?;
+        let partitions = topic.entry.partitions();
+        let (partition, sticks) = match (record.partition, record.key) {
+            (Some(partition), _) => (partition, false),
+            _ if self.partitioner.is_some() => return None,
+            (None, Some(key)) if !self.ignore_keys => (keyed(key, NonZeroU32::new(topic.entry.partitions())?), false),
+            _ => (topic.sticky.same(total)?, true),
+        };
+        let TopicLanes { sticky, lanes, .. } = topic;
+        if partition >= partitions {
+            return None;
+        }
+        let open = lanes.get_mut(partition as usize)?.as_mut()?;
+        open.lane.set_window(window);
+        let mut claim = open.lane.claim_here(total)?;
+        compact.encode(record.key, value, claim.chunk());
+        // Refused: the I/O side has ended, and the long way will be told so.
+        claim.commit().ok()?;
+        if sticks {
+            sticky.took(total);
+        }
+        Some(open.receipt(self.id, timestamp))
+    }
+}
