@@ -34,7 +34,6 @@ const STEPS: &[(&str, Work)] = &[
     // The models have steps of their own: without `--cfg loom` or `--cfg shuttle` their files hold no test.
     ("tests", || Step::timed("tests", |step| tests(step, run::cargo(&WORKSPACE_TESTS)))),
     ("deny", supply::deny),
-    ("minimal", supply::minimal_versions),
     ("examples", examples::step),
     ("benches", benches),
     ("rivals", rivals),
