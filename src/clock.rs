@@ -78,7 +78,7 @@ mod tests {
         assert!((before..=Wall::read()).contains(&tick.now()), "nobody shows the time");
         wall.set(1_700_000_000_123);
         tick.look();
-        assert_eq!((tick.now(), tick.window()), (1_700_000_000_123, 1_700_000_000_123 & !8191));
+        assert_eq!((tick.now(), tick.window()), (1_700_000_000_123, 1_700_000_000_123 - 1_700_000_000_123 % 8192));
         assert_eq!(tick.moment(None), Some((tick.now(), Moment::of(tick.now() - tick.window()).expect("in it"))));
         assert_eq!(tick.moment(Some(tick.window() + 5)), Some((tick.window() + 5, Moment::of(5).expect("in it"))));
         assert_eq!(tick.moment(Some(tick.window() - 1)), None);

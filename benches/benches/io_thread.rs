@@ -25,7 +25,9 @@ const RECORD: usize = 200;
 const BURST: u64 = 20_000;
 
 /// Codec, level key and level, and compression threads.
-const SETTINGS: [(&str, Option<(&str, &str)>, usize); 12] = [
+type Setting = (&'static str, Option<(&'static str, &'static str)>, usize);
+
+const SETTINGS: [Setting; 12] = [
     ("none", None, 0),
     ("snappy", None, 0),
     ("lz4", None, 0),

@@ -27,7 +27,9 @@ fn the_text_has_every_key_in_lines_that_fit() {
 fn the_template_is_a_configuration_as_it_stands_and_with_every_line_taken_in() {
     let template = reference_properties();
     let file = super::TempFile::new(&template);
-    let plain = ConfigBuilder::new().properties_file(&file.0).client_id("me").build().expect("valid");
+    // A request limit that is set holds for every request; one that is not lets them grow (`long_request_size`).
+    let plain = ConfigBuilder::new().properties_file(&file.0).client_id("me").max_request_size(1_048_576);
+    let plain = plain.build().expect("valid");
     let all: String = template
         .lines()
         .map(|line| match line.strip_prefix('#') {
