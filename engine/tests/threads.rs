@@ -176,7 +176,7 @@ fn a_run_is_written_on_the_thread_that_it_was_handed_to() {
     let (runs, bytes) = worker.join().expect("no panic");
     assert!(runs.iter().all(|run| io.bytes(run).iter().all(|byte| *byte == 2)));
     let (_, other) = forebay_engine::new(config, Arc::new(Silent)).expect("a small slab");
-    let strange = std::panic::catch_unwind(|| other.run_bytes().get(&runs[0]).len());
+    let strange = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| other.run_bytes().get(&runs[0]).len()));
     assert!(strange.is_err(), "a run of another engine");
     // The slab lives as long as somebody may look into it.
     drop((lane, end, engine, io));
