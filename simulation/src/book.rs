@@ -55,7 +55,9 @@ pub(crate) struct Book {
     delivery_timeout: Duration,
     linger: Duration,
     /// The last time that the I/O thread was kept from running.
-    pub(crate) hiccup: (Time, Time),
+    hiccup: (Time, Time),
+    /// The longest of those times: what came to a lane then counts from its beginning.
+    longest_hiccup: Duration,
     pub(crate) delivered: u64,
     pub(crate) failed: u64,
     /// A running sum of all that was decided: two runs of a seed have the same.
@@ -75,6 +77,7 @@ impl Book {
             delivery_timeout,
             linger,
             hiccup: (Time::ZERO, Time::ZERO),
+            longest_hiccup: Duration::ZERO,
             delivered: 0,
             failed: 0,
             digest: 0xcbf2_9ce4_8422_2325,
@@ -204,7 +207,9 @@ impl Book {
         let excused = from <= due && now <= to + SLACK;
         assert!(
             record.outcome.is_some() || now <= due || excused,
-            "record {id} has no outcome {:?} after its delivery timeout",
+            "record {id} of lane {:?}, committed at {:?}, has no outcome {:?} after its delivery timeout",
+            record.lane,
+            record.committed,
             now.since(record.committed + self.delivery_timeout)
         );
     }
@@ -217,7 +222,7 @@ impl Book {
             let first = self.lanes[lane as usize].records[report.first_ordinal as usize];
             let of = &self.records[first as usize];
             let least = self.delivery_timeout.saturating_sub(self.delivery_timeout / AGE_PARTS);
-            let least = least.saturating_sub(self.linger + SLACK + self.hiccup.1.since(self.hiccup.0));
+            let least = least.saturating_sub(self.linger + SLACK + self.longest_hiccup);
             if now.since(of.committed) >= least {
                 continue;
             }
@@ -233,6 +238,17 @@ impl Book {
             let oldest = oldest.map(|r| r.committed).min().unwrap_or(of.committed);
             assert!(now.since(oldest) >= least, "record {first} timed out after {:?}", now.since(of.committed));
         }
+    }
+
+    /// The I/O thread does not run for that time.
+    pub(crate) fn hiccup(&mut self, from: Time, to: Time) {
+        self.hiccup = (from, to);
+        self.longest_hiccup = self.longest_hiccup.max(to.since(from));
+    }
+
+    /// When the I/O thread ran again the last time that it was kept from it.
+    pub(crate) fn ran_again(&self) -> Time {
+        self.hiccup.1
     }
 
     /// Every record that was sent has its outcome.

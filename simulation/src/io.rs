@@ -63,7 +63,7 @@ impl World {
         if self.cluster.has(Trouble::Hiccups) && self.rng.u32(..200) == 0 {
             self.faults += 1;
             let until = self.now + ms(self.rng.u64(5..800));
-            self.book.hiccup = (self.now, until);
+            self.book.hiccup(self.now, until);
             self.trace(|| format!("the I/O thread does not run until {}", until.0));
             return self.wake_io_at(until);
         }
@@ -110,9 +110,10 @@ impl World {
             }
         }
         self.slip();
-        let links: Vec<usize> = self.by_conn.values().copied().collect();
-        for link in links {
-            self.write(link);
+        self.write_all();
+        while self.core.go_on(now) {
+            self.slip();
+            self.write_all();
         }
         self.hand_on();
         assert!(!self.core.is_poisoned(), "a record in the slab does not parse");
@@ -123,6 +124,13 @@ impl World {
         self.slip();
         self.sleep();
         self.nudge_senders();
+    }
+
+    fn write_all(&mut self) {
+        let links: Vec<usize> = self.by_conn.values().copied().collect();
+        for link in links {
+            self.write(link);
+        }
     }
 
     fn read(&mut self) {

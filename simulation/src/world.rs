@@ -264,7 +264,7 @@ impl World {
         let slack = if self.plan.config.compression_threads > 0 { SLACK + LONGEST_JOB } else { SLACK };
         let closed = self.run_while(deadline + slack + hiccup, |w| !w.io.over);
         assert!(closed, "a close ends by its deadline");
-        let late = self.book.hiccup.1 + slack;
+        let late = self.book.ran_again() + slack;
         assert!(self.now <= (deadline + slack + ms(2)).max(late), "a close ends by its deadline");
         // Senders learn of it; claims in progress come to their end.
         self.quiet = true;

@@ -36,6 +36,8 @@ pub(crate) struct Lane {
     pub(crate) flush_to: u64,
     /// Nothing untaken was published before this moment; valid while `pending > 0`.
     since: Time,
+    /// When the lane was last looked at.
+    looked_at: Time,
     /// When the lane was last seen empty.
     empty_at: Time,
     /// When the lane was first seen empty since it last held bytes.
@@ -66,6 +68,7 @@ impl Lane {
             held: 0,
             flush_to: 0,
             since: Time::ZERO,
+            looked_at: Time::ZERO,
             empty_at: Time::ZERO,
             drained_at: Time::ZERO,
             marks: VecDeque::new(),
@@ -80,6 +83,7 @@ impl Lane {
     pub(crate) fn activate(&mut self, earliest: Time, now: Time) {
         self.listed = true;
         self.gone = false;
+        self.looked_at = earliest;
         self.empty_at = earliest;
         self.drained_at = now;
     }
@@ -107,6 +111,7 @@ impl Lane {
             }
         }
         self.pending = pending;
+        self.looked_at = now;
     }
 
     /// `bytes` were taken off its front; `drained` if that was all that had been seen. What was seen is counted in
@@ -116,8 +121,8 @@ impl Lane {
         if drained {
             self.pending = 0;
             self.marks.clear();
-            // Conservative: what was published between the look and now counts from the look.
-            self.empty_at = now;
+            // What was published since the look counts from it: the look may be turns ago.
+            self.empty_at = self.looked_at;
             self.drained_at = now;
             return;
         }
@@ -167,5 +172,36 @@ impl Lane {
     /// True if nothing in the core refers to the lane any more.
     pub(crate) fn is_unused(&self) -> bool {
         self.head == NONE && self.held == 0 && self.wait_head == NONE
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_came_after_the_look_is_as_old_as_the_look_however_late_it_is_taken() {
+        let timeout = Duration::from_secs(2);
+        let (engine, mut io) = forebay_engine::new(
+            forebay_engine::EngineConfig { memory: 4096, segment_size: 256, due_bytes: 256 },
+            std::sync::Arc::new(Silent),
+        )
+        .expect("a small slab");
+        let mut end = engine.producer_end().lane(1).expect("open");
+        end.claim(8, 1).expect("there is room").commit().expect("open");
+        let mut listed = Vec::new();
+        io.collect_ready(&mut listed);
+        let mut lane = Lane::new(listed[0], 1, 0);
+        lane.activate(Time(1), Time(5));
+        lane.seen(8, Time(10), timeout, || 8);
+        lane.took(8, true, Time(50));
+        lane.seen(8, Time(51), timeout, || 8);
+        assert_eq!(lane.oldest(), Time(10), "it may have come just after the look");
+    }
+
+    struct Silent;
+
+    impl forebay_engine::Ring for Silent {
+        fn ring(&self) {}
     }
 }
