@@ -122,6 +122,19 @@ impl Pipe {
                 }
             }
         }
+        let mut written = self.write();
+        while self.core.go_on(self.now) {
+            written += self.write();
+        }
+        for report in self.core.reports().drain(..) {
+            assert!(report.result.is_ok(), "{report:?}");
+            self.delivered += u64::from(report.count);
+        }
+        written
+    }
+
+    /// Everything that the core wants written, and the answers to it.
+    fn write(&mut self) -> usize {
         let mut written = 0;
         for at in 0..self.conns.len() {
             let conn = self.conns[at];
@@ -137,10 +150,6 @@ impl Pipe {
             written += self.wire.len();
             self.core.written(conn, self.wire.len(), self.now);
             self.answer_all(conn);
-        }
-        for report in self.core.reports().drain(..) {
-            assert!(report.result.is_ok(), "{report:?}");
-            self.delivered += u64::from(report.count);
         }
         written
     }

@@ -1,4 +1,4 @@
-//! What a producer measures of itself: [`Producer::metrics`].
+//! What a producer measures of itself: [`Producer::metrics`](crate::Producer::metrics).
 //!
 //! Names and meanings are those of Kafka's Java client, so that dashboards, alerts and habits carry over; `docs/operating.md`
 //! says of each what it means when it is red. Averages, maxima, quantiles and rates are of the last samples
