@@ -40,6 +40,8 @@ pub struct Pipe {
     wire: Vec<u8>,
     /// The answer to a Produce request with all partitions in it; only its correlation id changes.
     answer: Vec<u8>,
+    /// How long such a request is: others are answered for what is in them.
+    usual: usize,
     partitions: usize,
     delivered: u64,
 }
@@ -67,6 +69,7 @@ impl Pipe {
             now: Time::ZERO,
             wire: Vec::new(),
             answer: Vec::new(),
+            usual: 0,
             partitions,
             delivered: 0,
         };
@@ -160,7 +163,7 @@ impl Pipe {
             let frame = &self.wire[from + 4..from + 4 + size];
             from += 4 + size;
             let produce = frame[..2] == [0, 0];
-            if produce && !self.answer.is_empty() {
+            if produce && !self.answer.is_empty() && frame.len() == self.usual {
                 self.answer[4..8].copy_from_slice(&frame[4..8]);
                 self.core.received(conn, &self.answer, self.now);
                 continue;
@@ -168,6 +171,7 @@ impl Pipe {
             let (answer, partitions) = answer(frame, self.partitions);
             if produce && partitions == self.partitions {
                 self.answer.clone_from(&answer);
+                self.usual = frame.len();
             }
             self.core.received(conn, &answer, self.now);
         }

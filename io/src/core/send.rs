@@ -206,9 +206,16 @@ impl Core {
         }
         match self.cut(number, room.min(most), now) {
             None => Next::Nothing,
-            Some(id) if !first && room < most && self.batches.get(id).plain_len < pending => Next::Short(id),
+            // Not by what was pending: that counts the unused ends of segments too.
+            Some(id) if !first && room < most && self.holds_more(number) => Next::Short(id),
             Some(id) => Next::Batch(id),
         }
+    }
+
+    /// Whether a partition's lanes hold records that have been seen and not taken.
+    fn holds_more(&self, number: u32) -> bool {
+        let lanes = &self.partitions[number as usize].lanes;
+        lanes.iter().filter_map(|id| self.ledger.lane(*id)).any(|lane| lane.pending > 0)
     }
 
     /// The oldest batch that was compressed elsewhere, if it is back.
