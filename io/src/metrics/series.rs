@@ -57,7 +57,7 @@ impl Default for Windows {
     }
 }
 
-/// One kind of number; see the [module](self).
+/// One kind of number.
 #[derive(Debug)]
 pub struct Series {
     windows: Windows,
