@@ -109,7 +109,9 @@ fn run(options: &Options) -> Result<bool, String> {
     if chosen.is_empty() {
         return Err(format!("no scenario begins with {}: --list names them", asked.join(" or ")));
     }
-    let out = options.out.clone().unwrap_or_else(folder);
+    // What a smoke run gives is no figure: it must not lie where `--publish` looks.
+    let usual = || if options.smoke { folder().join("smoke") } else { folder() };
+    let out = options.out.clone().unwrap_or_else(usual);
     fs::create_dir_all(&out).map_err(|why| format!("{}: {why}", out.display()))?;
     let mut complete = true;
     if !options.report && !options.publish {
