@@ -48,7 +48,7 @@ impl Lanes {
         let (partition, sticks) = match (record.partition, record.key) {
             (Some(partition), _) => (partition, false),
             _ if self.partitioner.is_some() => return None,
-            (None, Some(key)) if !self.ignore_keys => (keyed(key, NonZeroU32::new(topic.entry.partitions())?), false),
+            (None, Some(key)) if !self.ignore_keys => (keyed(key, NonZeroU32::new(partitions)?), false),
             _ => (topic.sticky.same(total)?, true),
         };
         let TopicLanes { sticky, lanes, .. } = topic;
