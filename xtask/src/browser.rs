@@ -15,7 +15,7 @@ pub(crate) fn step() -> Step {
             step.skip("there is no Chromium (Debian: apt-get install chromium)");
             return;
         };
-        let mut command = run::cargo(&["test", "--package", "forebay", "--test", "browser", "--", "--ignored"]);
+        let mut command = run::workspace("test", &["--test", "browser", "--", "--ignored"]);
         command.env("FOREBAY_BROWSER", browser);
         check::tests(step, command);
     })

@@ -8,19 +8,6 @@ use crate::{
     supply,
 };
 
-/// With the features that are off by default: their suites would run no test.
-const WORKSPACE_TESTS: [&str; 9] = [
-    "test",
-    "--workspace",
-    "--exclude",
-    "forebay-loom-tests",
-    "--exclude",
-    "forebay-shuttle-tests",
-    "--features",
-    "forebay/pkcs12,forebay/serde,forebay/metrics,forebay/oauth-http,forebay/aws-msk-iam",
-    "--no-fail-fast",
-];
-
 /// Suites whose `#[ignore]`d tests are run by steps of their own.
 const RUN_ELSEWHERE: [&str; 2] = ["tests/real_kafka/main.rs", "tests/browser.rs"];
 
@@ -31,8 +18,7 @@ const STEPS: &[(&str, Work)] = &[
     ("fmt", fmt),
     ("msrv", || Step::timed("msrv", |step| step.check(msrv::check()))),
     ("clippy", clippy),
-    // The models have steps of their own: without `--cfg loom` or `--cfg shuttle` their files hold no test.
-    ("tests", || Step::timed("tests", |step| tests(step, run::cargo(&WORKSPACE_TESTS)))),
+    ("tests", || Step::timed("tests", |step| tests(step, run::workspace("test", &["--no-fail-fast"])))),
     ("deny", supply::deny),
     ("examples", examples::step),
     ("benches", benches),
@@ -139,7 +125,12 @@ fn judge(step: &mut Step, status: ExitStatus, lines: &[String]) {
 /// Every bench once, unmeasured: criterion does that under `cargo test`.
 fn benches() -> Step {
     Step::timed("benches", |step| {
-        let (status, lines) = match run::heard(run::cargo(&["test", "--package", "forebay-benches", "--benches"])) {
+        let names = match run::targets_in("benches/benches") {
+            Ok(names) => names,
+            Err(why) => return step.fail(why),
+        };
+        let named: Vec<&str> = names.iter().flat_map(|name| ["--bench", name]).collect();
+        let (status, lines) = match run::heard(run::workspace("test", &named)) {
             Ok(done) => done,
             Err(why) => return step.fail(why),
         };

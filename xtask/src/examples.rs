@@ -1,7 +1,5 @@
 //! The examples: they build, and each of those that end by themselves finds its own result right.
 
-use std::fs;
-use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -23,11 +21,8 @@ pub(crate) fn step() -> Step {
 }
 
 fn all(step: &mut Step) -> Result<(), String> {
-    run::succeeds(run::cargo(&["build", "--workspace", "--examples"]))?;
-    let names = names(&run::root().join("examples"))?;
-    if names.is_empty() {
-        return Err("there is no example".to_owned());
-    }
+    run::succeeds(run::workspace("build", &["--examples"]))?;
+    let names = run::targets_in("examples")?;
     for name in names.iter().filter(|name| !NOT_RUN.contains(&name.as_str())) {
         let command = Command::new(run::target(&format!("debug/examples/{name}")));
         match run::quietly(command, LIMIT)? {
@@ -37,14 +32,4 @@ fn all(step: &mut Step) -> Result<(), String> {
         }
     }
     Ok(())
-}
-
-/// Those of the facade, by their files.
-fn names(folder: &Path) -> Result<Vec<String>, String> {
-    let entries = fs::read_dir(folder).map_err(|e| format!("{}: {e}", folder.display()))?;
-    let paths = entries.filter_map(|entry| entry.ok().map(|entry| entry.path()));
-    let mut names: Vec<String> =
-        paths.filter_map(|path| path.file_stem().map(|stem| stem.to_string_lossy().into_owned())).collect();
-    names.sort();
-    Ok(names)
 }

@@ -63,9 +63,9 @@ fn suite(step: &mut Step, missing: &[String], arguments: &[&str], environment: &
         step.fail(why);
         return;
     }
-    let mut all = vec!["test", "--package", "forebay", "--test", "real_kafka", "--", "--ignored"];
+    let mut all = vec!["--test", "real_kafka", "--", "--ignored"];
     all.extend(arguments);
-    let mut command = run::cargo(&all);
+    let mut command = run::workspace("test", &all);
     command.env("FOREBAY_REQUIRE_KAFKA", "1").envs(environment.iter().copied());
     check::tests(step, command);
 }

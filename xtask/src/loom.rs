@@ -204,16 +204,8 @@ impl Models {
 /// Builds the models, optimised but with debug assertions.
 pub(crate) fn build() -> Result<Models, String> {
     let package = ["--package", "forebay-loom-tests", "--tests"];
-    let mut command = run::cargo(&["test", "--release", "--no-run", "--message-format", "json"]);
-    command
-        .args(package)
-        .arg("--target-dir")
-        .arg(run::target("loom"))
-        .env("RUSTFLAGS", "--cfg loom")
-        .env("CARGO_PROFILE_RELEASE_DEBUG_ASSERTIONS", "true")
-        .env("CARGO_PROFILE_RELEASE_DEBUG", "false")
-        .env("CARGO_PROFILE_RELEASE_LTO", "off")
-        .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16");
+    let mut command = run::cargo(&["test", "--profile", "models", "--no-run", "--message-format", "json"]);
+    command.args(package).arg("--target-dir").arg(run::target("loom")).env("RUSTFLAGS", "--cfg loom");
     // Cargo's progress and errors go to the terminal; the compiler's come as messages.
     let output = command.stderr(Stdio::inherit()).output().map_err(|e| format!("cargo test: {e}"))?;
     let messages = output.stdout.split(|&byte| byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok());

@@ -40,13 +40,18 @@ pub(crate) fn step() -> Step {
 
 /// The test programs of the engine, by the names of their files.
 fn programs() -> Result<Vec<(String, PathBuf)>, String> {
-    let mut command = run::cargo(&["test", "--package", "forebay-engine", "--no-run", "--message-format", "json"]);
+    let files = run::targets_in("engine/tests")?;
+    let mut arguments = vec!["--no-run", "--message-format", "json", "--lib"];
+    arguments.extend(files.iter().flat_map(|name| ["--test", name]));
+    let mut command = run::workspace("test", &arguments);
     let output = command.stderr(Stdio::inherit()).output().map_err(|e| format!("cargo test: {e}"))?;
     if !output.status.success() {
         return Err(format!("the engine's tests do not build: {}", output.status));
     }
     let messages = output.stdout.split(|&byte| byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok());
+    let engine = run::root().join("engine/Cargo.toml");
     let programs: Vec<_> = messages
+        .filter(|message: &Value| message["manifest_path"].as_str().is_some_and(|path| Path::new(path) == engine))
         .filter_map(|message: Value| {
             let name = message["target"]["name"].as_str()?.to_owned();
             Some((name, message["executable"].as_str()?.into()))

@@ -10,8 +10,10 @@ const INCOMPLETE: i32 = 3;
 
 /// Measures; the options are the harness's own.
 pub(crate) fn command(options: &[&str]) -> Result<bool, String> {
-    let mut command = harness(&["--release"])?;
-    command.arg("--").args(options);
+    let packages = ["build", "--release", "--package", "forebay-peers", "--package", "forebay-peer-forebay", "--bins"];
+    run::succeeds(run::cargo(&packages))?;
+    let mut command = harness("release");
+    command.args(options);
     let status = command.status().map_err(|why| format!("cargo: {why}"))?;
     Ok(status.success() || status.code() == Some(INCOMPLETE))
 }
@@ -19,9 +21,14 @@ pub(crate) fn command(options: &[&str]) -> Result<bool, String> {
 /// Every driver sends a few thousand records, which the broker verifies one by one: the comparison still works.
 pub(crate) fn step() -> Step {
     Step::timed("peers", |step| {
-        // The usual profile: what is built for the other steps is used again, and nothing is timed.
-        let smoke = harness(&[]).and_then(|mut command| {
-            command.args(["--", "--smoke"]);
+        // As the tests are built: that is used again, and nothing is timed. An example among the targets makes cargo count the
+        // features of what tests depend on, as it does for tests.
+        let programs = ["forebay-peers", "peer-stub", "peer-kernel", "peer-forebay"];
+        let mut targets = vec!["--example", "smallest"];
+        targets.extend(programs.iter().flat_map(|name| ["--bin", name]));
+        let smoke = run::succeeds(run::workspace("build", &targets)).and_then(|()| {
+            let mut command = harness("debug");
+            command.arg("--smoke");
             run::heard(command)
         });
         match smoke {
@@ -43,12 +50,10 @@ pub(crate) fn step() -> Step {
     })
 }
 
-/// Builds the harness, its stub and the drivers that are part of the workspace, and returns the command that runs it.
-fn harness(profile: &[&str]) -> Result<Command, String> {
-    let mut build = run::cargo(&["build", "--package", "forebay-peers", "--package", "forebay-peer-forebay", "--bins"]);
-    build.args(profile);
-    run::succeeds(build)?;
-    let mut command = run::cargo(&["run", "--quiet", "--package", "forebay-peers"]);
-    command.args(profile);
-    Ok(command)
+/// The harness, which finds its stub and the drivers that are part of the workspace beside itself.
+fn harness(profile: &str) -> Command {
+    let mut command = Command::new(run::target(profile).join("forebay-peers"));
+    // It knows the repository by its own manifest's folder; this process has another's.
+    command.current_dir(run::root()).env("CARGO_MANIFEST_DIR", run::root().join("benches/peers"));
+    command
 }

@@ -2,6 +2,7 @@
 
 use std::env;
 use std::ffi::OsString;
+use std::fs;
 use std::io::{self, BufRead, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
@@ -25,7 +26,51 @@ pub(crate) fn target(name: &str) -> PathBuf {
 pub(crate) fn cargo<A: AsRef<std::ffi::OsStr>>(arguments: &[A]) -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(root()).args(arguments).env("CARGO_TERM_COLOR", "never").stdin(Stdio::null());
+    // What `cargo run` has set for this program. Build scripts look at it (ring's), and all that depends on theirs would be built anew
+    // whenever a step is followed by cargo from a shell, or the other way round.
+    let ours = |name: &OsString| {
+        let name = name.to_string_lossy();
+        name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")
+    };
+    for (name, _) in env::vars_os().filter(|(name, _)| ours(name)) {
+        command.env_remove(name);
+    }
     command
+}
+
+/// Cargo on the tests' selection of packages, features and profile: `cargo COMMAND SELECTION ARGUMENTS`. A step that names other packages
+/// has other features of the dependencies, and builds nearly everything anew.
+pub(crate) fn workspace(command: &str, arguments: &[&str]) -> Command {
+    let mut all = vec![command];
+    all.extend(SELECTION);
+    all.extend(arguments);
+    cargo(&all)
+}
+
+/// Everything but the models, which have steps of their own: without `--cfg loom` or `--cfg shuttle` their files hold no test. With the
+/// features that are off by default: their suites would run no test.
+const SELECTION: [&str; 7] = [
+    "--workspace",
+    "--exclude",
+    "forebay-loom-tests",
+    "--exclude",
+    "forebay-shuttle-tests",
+    "--features",
+    "forebay/pkcs12,forebay/serde,forebay/metrics,forebay/oauth-http,forebay/aws-msk-iam",
+];
+
+/// The names of the Rust files of a folder, without `.rs`: targets of cargo's. Sorted.
+pub(crate) fn targets_in(folder: &str) -> Result<Vec<String>, String> {
+    let path = root().join(folder);
+    let entries = fs::read_dir(&path).map_err(|e| format!("{}: {e}", path.display()))?;
+    let mut names = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(|e| format!("{}: {e}", path.display()))?.path();
+        let is_target = path.extension().is_some_and(|end| end == "rs") || path.join("main.rs").exists();
+        names.extend(path.file_stem().filter(|_| is_target).map(|name| name.to_string_lossy().into_owned()));
+    }
+    names.sort();
+    if names.is_empty() { Err(format!("{folder} holds no target")) } else { Ok(names) }
 }
 
 /// Runs a command whose exit status is all that counts.

@@ -6,15 +6,12 @@ use crate::{check, run};
 /// Runs the schedules; `FOREBAY_SEED` and `FOREBAY_SCHEDULES` go on to the tests.
 pub(crate) fn step() -> Step {
     Step::timed("shuttle", |step| {
-        let mut command = run::cargo(&["test", "--release", "--package", "forebay-shuttle-tests", "--tests"]);
+        let mut command = run::cargo(&["test", "--profile", "models", "--package", "forebay-shuttle-tests", "--tests"]);
         command
             .arg("--target-dir")
             .arg(run::target("shuttle"))
             .args(["--", "--nocapture"]) // seeds, and what happened under them
-            .env("RUSTFLAGS", "--cfg shuttle")
-            .env("CARGO_PROFILE_RELEASE_DEBUG_ASSERTIONS", "true")
-            .env("CARGO_PROFILE_RELEASE_LTO", "off")
-            .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16");
+            .env("RUSTFLAGS", "--cfg shuttle");
         check::tests(step, command);
     })
 }

@@ -33,11 +33,11 @@ pub(crate) fn beside(name: &str) -> PathBuf {
 }
 
 impl Drivers {
-    /// Builds those that are asked for, or trusts that they are built.
-    pub(crate) fn of(peers: &[Peer], build: bool) -> Self {
+    /// Builds those that are asked for, or trusts that they are built. `timed`: for speed, whatever profile this program has.
+    pub(crate) fn of(peers: &[Peer], build: bool, timed: bool) -> Self {
         let mut drivers = Self { root: root(), built: BTreeMap::new(), missing: Vec::new() };
         for peer in peers {
-            match drivers.make(*peer, build) {
+            match drivers.make(*peer, build, timed) {
                 Ok(path) => {
                     drivers.built.insert(*peer, path);
                 }
@@ -54,24 +54,25 @@ impl Drivers {
         self.built.contains_key(&peer)
     }
 
-    fn make(&self, peer: Peer, build: bool) -> Result<PathBuf, String> {
+    fn make(&self, peer: Peer, build: bool, timed: bool) -> Result<PathBuf, String> {
         let sources = self.root.join("benches/peers/drivers");
         let path = match peer {
             Peer::Forebay => beside("peer-forebay"),
             Peer::Kernel => beside("peer-kernel"),
             Peer::Librdkafka => {
-                // Where it is built without this program's profile: a peer is always built for speed.
+                // librdkafka itself as well, whose C code cargo's profile optimises or not.
+                let (options, profile): (&[_], _) = if timed { (&["--release"], "release") } else { (&[], "debug") };
                 let target = folder().join("rdkafka");
                 if build {
                     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-                    cargo.args(["build", "--release", "--quiet", "--locked", "--target-dir"]).arg(&target);
+                    cargo.args(["build", "--quiet", "--locked"]).args(options).arg("--target-dir").arg(&target);
                     cargo.arg("--manifest-path").arg(sources.join("rdkafka/Cargo.toml"));
                     if Path::new("/usr/include/openssl/ssl.h").exists() {
                         cargo.args(["--features", "tls"]);
                     }
                     succeeds(&mut cargo)?;
                 }
-                target.join("release/forebay-peer-rdkafka")
+                target.join(profile).join("forebay-peer-rdkafka")
             }
             Peer::FranzGo => {
                 let program = folder().join("peer-franz-go");

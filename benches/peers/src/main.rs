@@ -122,7 +122,7 @@ fn run(options: &Options) -> Result<bool, String> {
             }
             wanted.retain(|peer| options.peers.iter().any(|name| peer.name() == name));
         }
-        let drivers = Drivers::of(&wanted, !options.no_build);
+        let drivers = Drivers::of(&wanted, !options.no_build, !options.smoke);
         complete = drivers.missing.is_empty();
         contest(options, &drivers, &chosen, &out)?;
         for (peer, why) in &drivers.missing {
