@@ -37,6 +37,18 @@ fn completions_of_every_shell_know_every_command_and_option() {
 }
 
 #[test]
+fn what_is_hidden_from_the_help_is_not_offered() {
+    let (help, _) = check(&run(&["mock-broker", "--help"]), 0);
+    assert!(!help.contains("embedded"), "{help}");
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let (script, _) = check(&run(&["completions", shell]), 0);
+        assert!(!script.contains("embedded"), "{shell}");
+    }
+    let (script, _) = check(&run(&["completions", "bash"]), 0);
+    assert!(!script.contains("--markdown"), "{script}");
+}
+
+#[test]
 fn a_shell_takes_the_completions_and_offers_what_fits() {
     let Ok(bash) = Command::new("bash").arg("-c").arg("true").output() else { return };
     assert!(bash.status.success());
