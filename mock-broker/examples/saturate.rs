@@ -8,14 +8,8 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use bytes::BytesMut;
-use forebay_mock_broker::{MockBroker, Mode, Numbering, SequenceVerifier, payload::Stamper};
-use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
-use kafka_protocol::messages::{ProduceRequest, RequestHeader, TopicName};
-use kafka_protocol::protocol::{Encodable, StrBytes};
-use kafka_protocol::records::{
-    Compression, NO_PRODUCER_EPOCH, NO_PRODUCER_ID, Record, RecordBatchEncoder, RecordEncodeOptions, TimestampType,
-};
+use bytes::Bytes;
+use forebay_mock_broker::{MockBroker, Mode, Numbering, SequenceVerifier, payload::Stamper, produce_request};
 
 const IN_FLIGHT: usize = 5;
 const MEASURED: Duration = Duration::from_secs(2);
@@ -76,42 +70,9 @@ fn broker_cpu_ns() -> Option<f64> {
     std::fs::read_to_string(of_broker.join("schedstat")).ok()?.split(' ').next()?.parse().ok()
 }
 
-/// A Produce request (v9) of one batch, complete with its size.
+/// A Produce request of one batch.
 fn request(size: usize, count: usize) -> Result<Vec<u8>> {
     let mut stamper = Stamper::new(1, size, 1);
-    let records: Vec<Record> = (0..count)
-        .map(|offset| Record {
-            transactional: false,
-            control: false,
-            delete_horizon: false,
-            partition_leader_epoch: -1,
-            producer_id: NO_PRODUCER_ID,
-            producer_epoch: NO_PRODUCER_EPOCH,
-            timestamp_type: TimestampType::Creation,
-            offset: offset as i64,
-            sequence: offset as i32 - 1,
-            timestamp: 1_700_000_000_000,
-            key: None,
-            value: Some(stamper.next(0).to_vec().into()),
-            headers: kafka_protocol::indexmap::IndexMap::new(),
-        })
-        .collect();
-    let mut batch = BytesMut::new();
-    let options = RecordEncodeOptions { version: 2, compression: Compression::None };
-    RecordBatchEncoder::encode(&mut batch, &records, &options)?;
-    let data = PartitionProduceData::default().with_records(Some(batch.freeze()));
-    let topic = TopicProduceData::default()
-        .with_name(TopicName(StrBytes::from_static_str("t")))
-        .with_partition_data(vec![data]);
-    let mut frame = vec![0; 4];
-    RequestHeader::default().with_request_api_version(9).encode(&mut frame, 2)?;
-    ProduceRequest::default()
-        .with_transactional_id(None)
-        .with_acks(-1)
-        .with_timeout_ms(1000)
-        .with_topic_data(vec![topic])
-        .encode(&mut frame, 9)?;
-    let length = frame.len() as u32 - 4;
-    frame[..4].copy_from_slice(&length.to_be_bytes());
-    Ok(frame)
+    let values = (0..count).map(|_| Bytes::copy_from_slice(stamper.next(0))).collect();
+    Ok(produce_request("t", [values])?)
 }

@@ -47,6 +47,7 @@ mod log;
 pub mod payload;
 mod producers;
 mod protocol;
+mod ready;
 mod server;
 mod summary;
 mod unpack;
@@ -62,6 +63,7 @@ use mio::Waker;
 pub use builder::{Builder, Mode, StartError};
 pub use faults::{FaultSpec, Faults, ParseFaultError, When};
 pub use log::StoredRecord;
+pub use ready::produce_request;
 pub use summary::{PartitionSummary, Summary};
 pub use verify::{Numbering, ParseReportError, RecordVerifier, SequenceVerifier, VerifyReport};
 

@@ -3,15 +3,12 @@
 
 #![forbid(unsafe_code)]
 
-use bytes::BytesMut;
+use bytes::Bytes;
+use forebay_mock_broker::produce_request;
 use forebay_peer_driver::{Job, Values};
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
-use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
-use kafka_protocol::messages::{MetadataRequest, ProduceRequest, RequestHeader, TopicName};
+use kafka_protocol::messages::{MetadataRequest, RequestHeader, TopicName};
 use kafka_protocol::protocol::{Encodable, StrBytes};
-use kafka_protocol::records::{
-    Compression, NO_PRODUCER_EPOCH, NO_PRODUCER_ID, Record, RecordBatchEncoder, RecordEncodeOptions, TimestampType,
-};
 use std::error::Error;
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -19,8 +16,7 @@ use std::process::ExitCode;
 
 /// Forebay's default of `max.in.flight.requests.per.connection`.
 const IN_FLIGHT: u64 = 5;
-/// Produce and Metadata versions with name instead of id, and flexible headers.
-const PRODUCE: i16 = 9;
+/// A Metadata version with flexible headers.
 const METADATA: i16 = 9;
 
 fn main() -> ExitCode {
@@ -95,39 +91,9 @@ fn produce(job: &Job, bytes: usize) -> Result<(Vec<u8>, u64), Box<dyn Error>> {
     let partitions = (job.partitions as usize).min(bytes / 4_096).max(1);
     let in_batch = (bytes / partitions / per_record).max(1);
     let mut values = Values::new(0, job.size, job.text);
-    let mut data = Vec::new();
-    for partition in 0..partitions {
-        let records: Vec<Record> = (0..in_batch).map(|offset| record(offset, values.stamp().1)).collect();
-        let mut batch = BytesMut::new();
-        let options = RecordEncodeOptions { version: 2, compression: Compression::None };
-        RecordBatchEncoder::encode(&mut batch, &records, &options)?;
-        let part = PartitionProduceData::default().with_index(partition as i32);
-        data.push(part.with_records(Some(batch.freeze())));
-    }
-    let topic = TopicProduceData::default().with_name(name(job)).with_partition_data(data);
-    let mut frame = vec![0; 4];
-    RequestHeader::default().with_request_api_version(PRODUCE).encode(&mut frame, 2)?;
-    let body = ProduceRequest::default().with_transactional_id(None).with_acks(-1).with_timeout_ms(30_000);
-    body.with_topic_data(vec![topic]).encode(&mut frame, PRODUCE)?;
-    Ok((sized(frame), (partitions * in_batch) as u64))
-}
-
-fn record(offset: usize, value: &[u8]) -> Record {
-    Record {
-        transactional: false,
-        control: false,
-        delete_horizon: false,
-        partition_leader_epoch: -1,
-        producer_id: NO_PRODUCER_ID,
-        producer_epoch: NO_PRODUCER_EPOCH,
-        timestamp_type: TimestampType::Creation,
-        offset: offset as i64,
-        sequence: offset as i32 - 1,
-        timestamp: 1_700_000_000_000,
-        key: None,
-        value: Some(value.to_vec().into()),
-        headers: kafka_protocol::indexmap::IndexMap::new(),
-    }
+    let mut batch = || (0..in_batch).map(|_| Bytes::copy_from_slice(values.stamp().1)).collect();
+    let request = produce_request(&job.topic, (0..partitions).map(|_| batch()))?;
+    Ok((request, (partitions * in_batch) as u64))
 }
 
 fn sized(mut frame: Vec<u8>) -> Vec<u8> {
