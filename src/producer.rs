@@ -16,7 +16,7 @@ use crate::waits::Waits;
 use crate::{Delivery, DeliveryReport, Receipt, Record, Topic};
 use forebay_engine::{Engine, EngineConfig};
 use forebay_io::core::{CoreConfig, FailureKind, Flushed, Report, Request};
-use forebay_io::driver::{self, Bell, Clock, DriverHandle, OAuthToken, Parts, Sink, SocketOptions, TokenSource};
+use forebay_io::driver::{self, Bell, DriverHandle, OAuthToken, Parts, Sink, SocketOptions, TokenSource};
 use forebay_io::metrics::{Meters, Windows};
 use forebay_io::time::Time;
 use forebay_io::topics::{TopicEntry, TopicNameError, TopicTable};
@@ -224,7 +224,7 @@ impl Producer {
             engine.lock_memory()?;
         }
         let meters = Arc::new(Meters::new(Windows::new(config.metrics_sample_window(), config.metrics_num_samples())));
-        let clock = Clock::start();
+        let clock = bell.clock();
         let client_id = config.client_id().into();
         let source = Source { client_id, engine: engine.clone(), meters: meters.clone(), clock };
         let parts = Parts {
@@ -236,7 +236,6 @@ impl Producer {
             io,
             topics: topics.clone(),
             meters,
-            clock,
             cpu: config.io_cpu(),
         };
         // Before the I/O thread: this one ends when it is dropped.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use forebay_engine::{ClaimError, Engine, EngineConfig, Lane, ProducerEnd};
 use forebay_io::core::{CoreConfig, Flushed, Report, Request};
-use forebay_io::driver::{Bell, Clock, DriverHandle, Ended, Parts, Security, Sink, SocketOptions, spawn};
+use forebay_io::driver::{Bell, DriverHandle, Ended, Parts, Security, Sink, SocketOptions, spawn};
 use forebay_io::time::Time;
 use forebay_io::topics::{TopicId, TopicTable};
 use forebay_io::wire::record::{HEAD_MAX, Shape, encode_to};
@@ -74,18 +74,7 @@ fn rig(bootstrap: &str, panics: bool, config: CoreConfig) -> Rig {
     let sink = Collect { outcomes: outcomes.clone(), flushed: flush_sender, ended: end_sender, panics };
     let (sockets, security) = (SocketOptions::default(), Security::default());
     let driver = spawn(
-        Parts {
-            config,
-            sockets,
-            security,
-            poll,
-            bell,
-            io,
-            topics: topics.clone(),
-            meters: Arc::default(),
-            clock: Clock::start(),
-            cpu: None,
-        },
+        Parts { config, sockets, security, poll, bell, io, topics: topics.clone(), meters: Arc::default(), cpu: None },
         sink,
     )
     .expect("a thread");

@@ -25,6 +25,8 @@ pub(crate) struct IoThread {
     restless: u32,
     /// Something came in since the last turn.
     stirred: bool,
+    /// When the bell was rung, the first time since the last turn.
+    rung: Option<Time>,
     pub(crate) over: bool,
     pub(crate) turns: u64,
 }
@@ -40,6 +42,8 @@ impl World {
     }
 
     fn wake_io_at(&mut self, at: Time) {
+        // Nothing wakes a thread that is not let run.
+        let at = at.max(self.book.ran_again());
         if self.io.over || self.io.next.is_some_and(|next| next <= at) {
             return;
         }
@@ -51,6 +55,7 @@ impl World {
     /// After anything that senders did.
     pub(crate) fn look_at_bell(&mut self) {
         if self.bell.is_rung() {
+            self.io.rung.get_or_insert(self.now);
             self.wake_io();
         }
     }
@@ -77,6 +82,9 @@ impl World {
         self.io.turns += 1;
         // The poll returns.
         self.bell.silence();
+        if let Some(at) = self.io.rung.take() {
+            self.core.rung(at);
+        }
         if std::mem::take(&mut self.io.stirred) {
             self.io.restless = 0;
         }

@@ -126,6 +126,8 @@ pub struct Core {
     last_turn: Time,
     /// The sleep that just ended would have been ended by any lane coming to life.
     slept_deep: bool,
+    /// When the bell was rung in that sleep; the end of time if it was not.
+    rung: Time,
     /// The next moment a partition becomes due or may try again.
     due_at: Time,
     /// Some active lane is waiting for records to gather, or for its retirement.
@@ -183,6 +185,7 @@ impl Core {
             stirred: true,
             last_turn: now,
             slept_deep: true,
+            rung: Time::MAX,
             due_at: Time::MAX,
             listening: false,
             next_deadline: Time::MAX,

@@ -43,9 +43,18 @@ impl Core {
         self.io.settle();
         self.last_turn = now;
         self.slept_deep = false;
+        self.rung = Time::MAX;
         self.stirred = false;
         if cfg!(debug_assertions) {
             self.audit();
+        }
+    }
+
+    /// The bell was rung at that moment, the first time since [`Core::rest`]. To be called before [`Core::turn`]: whoever wakes up
+    /// may be let run a good deal later, and the records that rang count from there.
+    pub fn rung(&mut self, at: Time) {
+        if !mutant!("a_late_wake_up_makes_records_young") {
+            self.rung = self.rung.min(at);
         }
     }
 
@@ -53,8 +62,8 @@ impl Core {
     fn collect(&mut self, now: Time) {
         let mut lanes = std::mem::take(&mut self.scratch.lanes);
         self.io.collect_ready(&mut lanes);
-        // What woke us from deep sleep was published just now; what a nap gathered may be as old as the nap.
-        let earliest = if self.slept_deep { now } else { self.last_turn };
+        // What came to life in deep sleep has rung; what a nap gathered may be as old as the nap.
+        let earliest = if self.slept_deep { self.rung.min(now) } else { self.last_turn };
         for lane in lanes.drain(..) {
             self.admit(lane, earliest, now);
         }

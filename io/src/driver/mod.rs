@@ -97,8 +97,6 @@ pub struct Parts {
     pub topics: Arc<TopicTable>,
     /// What the producer counts.
     pub meters: Arc<Meters>,
-    /// The core's time: moments in the meters are its.
-    pub clock: Clock,
     /// `io.cpu`: the CPU that the thread stays on.
     pub cpu: Option<usize>,
 }
@@ -113,7 +111,7 @@ pub fn spawn(parts: Parts, sink: impl Sink + 'static) -> io::Result<DriverHandle
         requests: Requests::default(),
         bell: parts.bell.clone(),
         poisoned: AtomicBool::new(false),
-        clock: parts.clock,
+        clock: parts.bell.clock(),
         wall: Arc::default(),
     });
     let theirs = shared.clone();
@@ -168,6 +166,7 @@ struct Driver {
     tls: Option<TlsConnector>,
     resolver: Resolver,
     wallet: Wallet,
+    bell: Bell,
     shared: Arc<Shared>,
     arena: Bump,
     buffer: Vec<u8>,
@@ -189,7 +188,8 @@ impl Driver {
             options: parts.sockets,
             tls: parts.security.tls,
             wallet: Wallet::new(parts.security.credentials, parts.bell.clone()),
-            resolver: Resolver::new(parts.bell),
+            resolver: Resolver::new(parts.bell.clone()),
+            bell: parts.bell,
             shared,
             arena: Bump::new(),
             buffer: vec![0; READ_BUFFER],
@@ -242,6 +242,9 @@ impl Driver {
             }
             self.shared.wall.show();
             let now = self.shared.now();
+            if let Some(at) = self.bell.answer() {
+                self.core.rung(at);
+            }
             self.core.meter_poll(woken, begun, now);
             woken = now;
             for event in &events {
