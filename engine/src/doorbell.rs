@@ -55,12 +55,16 @@ impl Doorbell {
         self.ring_if(|state| state == DEEP && !mutant!("a_lane_comes_to_life_silently"));
     }
 
-    /// A lane holds as many bytes as a batch wants.
+    /// Whether a full batch would wake the I/O thread. No fence: a ring missed for it is a nap slept to its end, which the
+    /// contract of `linger.ms` allows.
+    #[inline]
+    pub(crate) fn is_napping(&self) -> bool {
+        self.state.load(Relaxed) == NAP
+    }
+
+    /// A lane holds as many bytes as a batch wants, and the I/O thread naps.
     pub(crate) fn lane_due(&self) {
-        // No fence: a ring missed here is a nap slept to its end, which the contract of `linger.ms` allows.
-        if self.state.load(Relaxed) == NAP {
-            self.ring_if(|state| state == NAP || state == DEEP);
-        }
+        self.ring_if(|state| state == NAP || state == DEEP);
     }
 
     /// A sender waits for memory, or gave segments back.

@@ -4,7 +4,7 @@
 //! confuse two moments (no ABA), and a chain of up to 32 segments is one compare-exchange. The ring has a place for every
 //! segment of the slab, so it never overflows, and a place cannot be overwritten before `head` has passed it.
 
-use crate::order::{FREE_HEAD_PUT, FREE_HEAD_SEE, FREE_PUT, FREE_TAKE};
+use crate::order::{FREE_HEAD_PUT, FREE_HEAD_SEE, FREE_KNOWN_PUT, FREE_KNOWN_SEE, FREE_PUT, FREE_TAKE};
 use crate::segments::{Chain, NIL, SegmentTable};
 use crate::sync::{AtomicU32, AtomicU64};
 use crossbeam_utils::CachePadded;
@@ -14,10 +14,18 @@ use std::sync::atomic::Ordering::Relaxed;
 const AT_ONCE: usize = if cfg!(loom) { 2 } else { 32 };
 
 pub(crate) struct FreeRing {
-    head: CachePadded<AtomicU64>,
+    taken: CachePadded<TakerLine>,
     tail: CachePadded<AtomicU64>,
     places: Box<[AtomicU32]>,
     mask: u64,
+}
+
+/// What takers write. While they find in `known` what they need, they leave the putter's line alone: fetching it again after each
+/// put was most of what a new segment cost a sender on a far core.
+struct TakerLine {
+    head: AtomicU64,
+    /// A tail that some taker has seen: at most the real one; behind `head` if a slow taker wrote it last.
+    known: AtomicU64,
 }
 
 impl FreeRing {
@@ -25,7 +33,7 @@ impl FreeRing {
     pub(crate) fn new(segments: usize) -> Self {
         let places = segments.next_power_of_two();
         FreeRing {
-            head: CachePadded::new(AtomicU64::new(0)),
+            taken: CachePadded::new(TakerLine { head: AtomicU64::new(0), known: AtomicU64::new(0) }),
             tail: CachePadded::new(AtomicU64::new(0)),
             places: (0..places).map(|_| AtomicU32::new(NIL)).collect(),
             mask: places as u64 - 1,
@@ -89,15 +97,18 @@ impl FreeRing {
     /// Takes as many segments as `out` has places, if the ring holds at least `wanted`.
     fn advance(&self, wanted: u64, out: &mut [u32]) -> bool {
         let count = out.len() as u64;
-        let mut head = self.head.load(FREE_HEAD_SEE);
+        let mut head = self.taken.head.load(FREE_HEAD_SEE);
         loop {
-            // P3: what the putter did to these segments comes before what we do. P9: whoever moved `head` here had
-            // seen a tail at least as far, so we do too and the difference is never negative. It may be stale, and
-            // the exchange says so.
-            let tail = self.tail.load(FREE_TAKE);
-            debug_assert!(tail >= head, "a free ring's head never passes its tail");
-            if tail.wrapping_sub(head) < wanted {
-                return false;
+            // P3: what the putter did to these segments comes before what we do; by way of the taker who saw that tail first (P10).
+            if self.taken.known.load(FREE_KNOWN_SEE) < head + wanted {
+                // P9: whoever moved `head` here had seen a tail at least as far, so we do too and the difference is never
+                // negative. It may be stale, and the exchange says so.
+                let tail = self.tail.load(FREE_TAKE);
+                debug_assert!(tail >= head, "a free ring's head never passes its tail");
+                if tail.wrapping_sub(head) < wanted {
+                    return false;
+                }
+                self.taken.known.store(tail, FREE_KNOWN_PUT);
             }
             // Read before the exchange: while `head` stands here, these places cannot be overwritten. After it they can,
             // as soon as others have sent a ring's worth of segments round.
@@ -105,10 +116,10 @@ impl FreeRing {
                 *place = self.place(position).load(Relaxed);
             }
             if mutant!("free_take_without_exchange") {
-                self.head.store(head + count, FREE_HEAD_PUT);
+                self.taken.head.store(head + count, FREE_HEAD_PUT);
                 return true;
             }
-            match self.head.compare_exchange_weak(head, head + count, FREE_HEAD_PUT, FREE_HEAD_SEE) {
+            match self.taken.head.compare_exchange_weak(head, head + count, FREE_HEAD_PUT, FREE_HEAD_SEE) {
                 Ok(_) => {
                     if mutant!("free_places_read_after_the_exchange") {
                         (head..).zip(out).for_each(|(position, place)| *place = self.place(position).load(Relaxed));
@@ -123,17 +134,28 @@ impl FreeRing {
     /// Visits every segment that was free at one moment. Only the I/O side calls this: while it does not put, a place cannot
     /// be overwritten.
     pub(crate) fn each(&self, mut visit: impl FnMut(u32)) {
-        let head = self.head.load(FREE_HEAD_SEE);
+        let head = self.taken.head.load(FREE_HEAD_SEE);
         for position in head..self.tail.load(Relaxed) {
             visit(self.place(position).load(Relaxed));
         }
     }
 
     /// How many are free; a snapshot. Relaxed: nothing is read on the strength of it, and a tail that is seen behind the head
-    /// counts as none. The putter's own tail is exact, and the head it sees is at most too old: it puts too few, never too many.
+    /// counts as none.
     pub(crate) fn len(&self) -> usize {
-        let head = self.head.load(Relaxed);
+        let head = self.taken.head.load(Relaxed);
         self.tail.load(Relaxed).saturating_sub(head) as usize
+    }
+
+    /// How many of `wanted` segments may be put until the ring holds `target`. `head` is the putter's last look at the takers'
+    /// line, which it leaves alone while that says enough. Only the I/O side calls this: its own tail is exact, and a
+    /// head that is too old makes it put too few, never too many.
+    pub(crate) fn room(&self, target: usize, wanted: usize, head: &mut u64) -> usize {
+        let tail = self.tail.load(Relaxed);
+        if tail - *head + wanted as u64 > target as u64 {
+            *head = self.taken.head.load(Relaxed);
+        }
+        target.saturating_sub((tail - *head) as usize).min(wanted)
     }
 }
 
@@ -151,5 +173,17 @@ mod tests {
         assert_eq!((chain.first, table.next(2), table.next(0)), (2, 0, 3));
         assert_eq!(ring.len(), 0);
         assert_eq!(ring.take(1, &table, |_| ()), None);
+    }
+
+    #[test]
+    fn there_is_room_up_to_the_target_and_again_for_what_was_taken() {
+        let table = SegmentTable::new(4);
+        let ring = FreeRing::new(4);
+        let mut head = 0;
+        assert_eq!(ring.room(2, 3, &mut head), 2);
+        ring.put(&[0, 1]);
+        assert_eq!(ring.room(2, 1, &mut head), 0);
+        ring.take(2, &table, |_| ()).expect("two are there");
+        assert_eq!((ring.room(2, 1, &mut head), head), (1, 2));
     }
 }

@@ -7,30 +7,31 @@ use crate::lane_shared::{ACTIVE, CLOSED, DEAD, LaneShared, RETIRED, RETIRING};
 use crate::order::{ABORT, PUBLISH};
 use crate::position::Position;
 use crate::segments::{Chain, NIL};
-use crate::slab::{LINE, SegmentView, SlabView};
+use crate::slab::{LINE, Origin, SlabView};
 use crate::sync::{Arc, fence, light_barrier, spin_loop};
 use crate::{ClaimError, Grant, LaneId};
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 
 /// How far ahead of a commit the lines of later records are asked for, in bytes: a sender of many lanes comes back to each one
 /// too seldom for the processor to see a stream in it.
-const AHEAD: u32 = 256;
+const AHEAD: u64 = 512;
 
 /// The producer end of one lane: the single producer, checked by the compiler (`&mut self`; `Send`, not `Sync`).
 ///
 /// Records are claimed, written in place and committed; what is committed is visible to the I/O side as a whole.
 /// Dropping a lane publishes nothing and takes nothing back: what was committed is still sent.
+///
+/// A send changes one word of it, `position`: stores that wait for a far core's cache lines are few at a time, and each that is spared
+/// is a byte of a record that does not wait (`benches/rivals`).
 #[repr(C)] // What a send touches is 48 bytes, so that it and its owner's own notes can share a cache line.
 pub struct Lane {
-    /// Published so far; always in sync with `shared.committed`.
+    /// Published so far; always in sync with `shared.committed`. Its offset is that in the open segment, if there is one.
     position: Position,
+    /// Where the open segment ends; `position` if there is none, or if claims may not begin in it.
+    limit: Position,
     window: i64,
-    /// Bytes left in the open segment. `room == 0` also means "no open segment".
-    room: u32,
-    /// Offset of the next byte in the open segment.
-    offset: u32,
-    /// The bytes of the open segment; of any segment if there is none.
-    open: SegmentView,
+    /// Where position 0 would be if all positions lay where those of the open segment do.
+    origin: Origin,
     shared: Arc<LaneShared>,
     rare: Box<Rare>,
     /// Keeps `Lane` from being `Sync`: two threads must not even look at one lane.
@@ -54,10 +55,9 @@ impl Lane {
         let view = engine.slab.view();
         Lane {
             position: Position::START,
+            limit: Position::START,
             window: 0,
-            room: 0,
-            offset: 0,
-            open: view.segment(0),
+            origin: view.origin(0, Position::START),
             shared,
             rare: Box::new(Rare { view, segment: NIL, revive: false, span: Span::NOTHING, engine }),
             _not_sync: std::marker::PhantomData,
@@ -75,7 +75,7 @@ impl Lane {
     pub fn set_window(&mut self, window: i64) {
         if window != self.window {
             self.window = window;
-            self.room = 0;
+            self.limit = self.position;
         }
     }
 
@@ -83,6 +83,12 @@ impl Lane {
     #[inline]
     pub fn window(&self) -> i64 {
         self.window
+    }
+
+    /// Bytes left for claims that begin in the open segment.
+    #[inline(always)]
+    fn room(&self) -> usize {
+        (self.limit.raw() - self.position.raw()) as usize
     }
 
     /// Claims `len` bytes, the first `head` of which will not straddle two segments (`head <= len` and
@@ -124,7 +130,7 @@ impl Lane {
     /// [`Lane::claim`]. For hot paths: small enough to be inlined, and without a way that needs memory to return.
     #[inline(always)]
     pub fn claim_here(&mut self, len: usize) -> Option<Claim<'_>> {
-        if len.wrapping_sub(1) >= self.room as usize {
+        if len.wrapping_sub(1) >= self.room() {
             return None;
         }
         if self.announce_here(len) {
@@ -137,7 +143,7 @@ impl Lane {
     /// Announces a claim that fits the open segment. False: it doesn't, or the I/O side wants the segment.
     #[inline]
     fn announce(&mut self, len: usize) -> bool {
-        len <= self.room as usize && self.announce_here(len)
+        len <= self.room() && self.announce_here(len)
     }
 
     /// As [`Lane::announce`], of a claim that is known to fit.
@@ -157,16 +163,16 @@ impl Lane {
     /// The claim that was announced, in the open segment.
     #[inline(always)]
     fn claim_announced(&mut self, len: usize) -> Claim<'_> {
-        let (segment, offset) = (self.rare.segment, self.offset);
+        let at = self.position.raw();
         let end = self.position.advance(len as u32);
-        Claim { segment, offset, limit: offset + len as u32, left: len, end, beyond: false, lane: self }
+        Claim { segment: NIL, at, limit: end.raw(), left: len, end, beyond: false, lane: self }
     }
 
     /// The claim that [`Lane::prepare_slow`] left in `span`.
     #[inline]
     fn claim_beyond(&mut self) -> Claim<'_> {
         let Span { segment, offset, limit, left, end, .. } = self.rare.span;
-        Claim { segment, offset, limit, left, end: end.position, beyond: true, lane: self }
+        Claim { segment, at: offset.into(), limit: limit.into(), left, end: end.position, beyond: true, lane: self }
     }
 
     /// As [`Lane::claim`], with segments that were waited for; those not needed go back.
@@ -199,8 +205,9 @@ impl Lane {
         }
 
         let shift = self.rare.view.shift();
-        let begins_here = self.rare.segment != NIL && self.room as usize >= head.max(1);
-        let here = if begins_here { len.min(self.room as usize) } else { 0 };
+        let at = self.position.offset(shift);
+        let begins_here = self.rare.segment != NIL && self.room() >= head.max(1);
+        let here = if begins_here { len.min(self.room()) } else { 0 };
         let wanted = self.rare.engine.segments_for(len - here);
         let taken = match self.rare.engine.supply(wanted, most, grant) {
             Ok(chain) => chain,
@@ -226,33 +233,28 @@ impl Lane {
             if self.rare.segment == NIL {
                 self.shared.claim.first.store(taken.first, Relaxed);
             } else {
-                table.set_end(self.rare.segment, self.offset + here as u32);
+                table.set_end(self.rare.segment, at + here as u32);
                 if !mutant!("chain_is_not_linked") {
                     table.set_next(self.rare.segment, taken.first);
                 }
             }
         }
         let end = if taken.count == 0 {
-            Place {
-                segment: self.rare.segment,
-                offset: self.offset + here as u32,
-                position: self.position.advance(here as u32),
-            }
+            Place { segment: self.rare.segment, position: self.position.advance(here as u32) }
         } else {
             let in_last = (len - here) as u32 - (taken.count - 1) * size;
-            Place {
-                segment: last,
-                offset: in_last,
-                position: Position::new(ordinal + u64::from(taken.count), in_last, shift),
-            }
+            Place { segment: last, position: Position::new(ordinal + u64::from(taken.count), in_last, shift) }
         };
         self.shared.claim.reserved.store(end.position.raw(), Relaxed);
         if taken.count > 0 {
-            self.rare.view.segment(taken.first).prefetch_write(0, AHEAD + 2 * LINE as u32);
-            self.rare.engine.look_at_due(self.consumed().distance(self.position, shift));
+            self.rare.view.segment(taken.first).prefetch_write(0, AHEAD as usize / LINE + 2);
+            // What the I/O side has taken is its own line: looked at only for a sleeper.
+            if self.rare.engine.doorbell.is_napping() {
+                self.rare.engine.look_at_due(self.consumed().distance(self.position, shift));
+            }
         }
         let (segment, offset, limit) = if begins_here {
-            (self.rare.segment, self.offset, self.offset + here as u32)
+            (self.rare.segment, at, at + here as u32)
         } else {
             (taken.first, 0, size.min(len as u32))
         };
@@ -273,8 +275,7 @@ impl Lane {
                 RETIRED => {
                     // The I/O side took the open segment away. Back to life with the commit.
                     self.rare.segment = NIL;
-                    self.room = 0;
-                    self.offset = 0;
+                    self.limit = self.position;
                     self.rare.revive = true;
                     return Ok(());
                 }
@@ -317,8 +318,8 @@ impl Lane {
     #[inline(never)]
     fn put_across(&mut self, at: Aside, mut bytes: &[u8]) -> Aside {
         // Taken apart into a claim that is neither committed nor aborted here: both are the business of the one it stands for.
-        let Aside { segment, offset, limit, left } = at;
-        let claim = Claim { segment, offset, limit, left, end: Position::START, beyond: true, lane: self };
+        let Aside { segment, at, limit, left } = at;
+        let claim = Claim { segment, at, limit, left, end: Position::START, beyond: true, lane: self };
         let mut claim = std::mem::ManuallyDrop::new(claim);
         while !bytes.is_empty() {
             let chunk = claim.chunk();
@@ -327,18 +328,32 @@ impl Lane {
             claim.advance(now.len());
             bytes = later;
         }
-        Aside { segment: claim.segment, offset: claim.offset, limit: claim.limit, left: claim.left }
+        Aside { segment: claim.segment, at: claim.at, limit: claim.limit, left: claim.left }
     }
 
     /// The open segment is the one in which the claim in `span` ends.
     #[cold]
     #[inline(never)]
     fn move_to_end(&mut self) {
-        let Place { segment, offset, .. } = self.rare.span.end;
+        let Place { segment, position } = self.rare.span.end;
+        let shift = self.rare.view.shift();
+        let start = Position::new(position.ordinal(shift), 0, shift);
         self.rare.segment = segment;
-        self.open = self.rare.view.segment(segment);
-        self.offset = offset;
-        self.room = self.rare.view.segment_size() - offset;
+        self.origin = self.rare.view.origin(segment, start);
+        self.limit = start.advance(self.rare.view.segment_size());
+    }
+
+    /// Tells the model checker which bytes a claim is about to write; nothing outside loom.
+    #[inline(always)]
+    fn witness_write(&self, segment: u32, at: u64, len: u32, beyond: bool) {
+        if cfg!(loom) {
+            let (segment, start) = if beyond {
+                (segment, at as u32)
+            } else {
+                (self.rare.segment, self.position.offset(self.rare.view.shift()))
+            };
+            self.rare.engine.slab.witness_write(segment, start, len);
+        }
     }
 
     fn consumed(&self) -> Position {
@@ -429,7 +444,6 @@ impl Drop for Lane {
 #[derive(Clone, Copy)]
 struct Place {
     segment: u32,
-    offset: u32,
     position: Position,
 }
 
@@ -454,7 +468,7 @@ impl Span {
         limit: 0,
         left: 0,
         taken: Chain::EMPTY,
-        end: Place { segment: NIL, offset: 0, position: Position::START },
+        end: Place { segment: NIL, position: Position::START },
     };
 }
 
@@ -462,8 +476,8 @@ impl Span {
 #[derive(Clone, Copy)]
 struct Aside {
     segment: u32,
-    offset: u32,
-    limit: u32,
+    at: u64,
+    limit: u64,
     left: usize,
 }
 
@@ -474,11 +488,12 @@ struct Aside {
 /// (`benches/rivals`). So what is rare is called by value and lies in the lane.
 #[must_use = "a claim that is not committed is aborted"]
 pub struct Claim<'a> {
-    /// Where the next byte goes.
+    /// Where the next byte goes, if the claim went `beyond` the open segment.
     segment: u32,
-    offset: u32,
-    /// End of the claim in this segment.
-    limit: u32,
+    /// A position in the open segment, or beyond it an offset in `segment`.
+    at: u64,
+    /// End of the claim in this segment, counted as `at` is.
+    limit: u64,
     /// Bytes not written yet.
     left: usize,
     /// Where the claim ends.
@@ -499,13 +514,12 @@ impl Claim<'_> {
     /// For a claim that fits its segment this is all of it.
     #[inline(always)]
     pub fn chunk(&mut self) -> &mut [u8] {
-        let len = self.limit - self.offset;
-        self.lane.rare.engine.slab.witness_write(self.segment, self.offset, len);
-        let view = if self.beyond { self.lane.rare.view.segment(self.segment) } else { self.lane.open };
-        debug_assert!(self.limit <= self.lane.rare.view.segment_size(), "a claim's chunk stays inside its segment");
+        let len = (self.limit - self.at) as u32;
+        self.lane.witness_write(self.segment, self.at, len, self.beyond);
+        let origin = if self.beyond { self.lane.rare.view.segment(self.segment) } else { self.lane.origin };
         // SAFETY: I2: bytes from the committed position to the claim's end belong to the lane's one producer, whose
-        // `&mut` this claim holds; both lie in the segment of `view`.
-        unsafe { view.slice_mut(self.offset, len) }
+        // `&mut` this claim holds; both lie in the segment of `origin`, from which `at` is counted.
+        unsafe { origin.slice_mut(self.at, len) }
     }
 
     /// Says that the next `count` bytes of the present [`Claim::chunk`] are written.
@@ -514,13 +528,13 @@ impl Claim<'_> {
     /// If `count` is more than that chunk has.
     #[inline]
     pub fn advance(&mut self, count: usize) {
-        assert!(count <= (self.limit - self.offset) as usize, "a claim is advanced within its chunk");
-        self.offset += count as u32;
+        assert!(count <= (self.limit - self.at) as usize, "a claim is advanced within its chunk");
+        self.at += count as u64;
         self.left -= count;
-        if self.offset == self.limit && self.left > 0 {
+        if self.at == self.limit && self.left > 0 {
             self.segment = self.lane.segment_after(self.segment);
-            self.offset = 0;
-            self.limit = self.lane.rare.view.segment_size().min(self.left as u32);
+            self.at = 0;
+            self.limit = u64::from(self.lane.rare.view.segment_size().min(self.left as u32));
         }
     }
 
@@ -531,13 +545,13 @@ impl Claim<'_> {
     #[inline]
     pub fn put(&mut self, bytes: &[u8]) {
         assert!(bytes.len() <= self.left, "a claim holds no more than was claimed");
-        if bytes.len() <= (self.limit - self.offset) as usize {
+        if bytes.len() <= (self.limit - self.at) as usize {
             self.chunk()[..bytes.len()].copy_from_slice(bytes);
             self.advance(bytes.len());
         } else {
             // By value, there and back: a claim whose address were taken would live in memory.
-            let aside = Aside { segment: self.segment, offset: self.offset, limit: self.limit, left: self.left };
-            Aside { segment: self.segment, offset: self.offset, limit: self.limit, left: self.left } =
+            let aside = Aside { segment: self.segment, at: self.at, limit: self.limit, left: self.left };
+            Aside { segment: self.segment, at: self.at, limit: self.limit, left: self.left } =
                 self.lane.put_across(aside, bytes);
         }
     }
@@ -554,15 +568,11 @@ impl Claim<'_> {
         let lane: &mut Lane = unsafe { std::ptr::read(&raw const this.lane) };
         if this.beyond {
             lane.move_to_end();
-        } else {
-            let len = (this.end.raw() - lane.position.raw()) as u32;
-            lane.offset += len;
-            lane.room -= len;
         }
         lane.position = this.end;
         // P1. `reserved` has this value already: no claim is in progress any more.
         lane.shared.producer.committed.store(this.end.raw(), PUBLISH);
-        lane.open.prefetch_write(lane.offset + AHEAD, 2 * LINE as u32);
+        lane.origin.prefetch_write(this.end.raw() + AHEAD, 2);
         if !mutant!("commit_barrier_missing") {
             light_barrier();
         }

@@ -39,6 +39,7 @@
 //! | P6 | `Returns::put` | `take_all` | the chain's links, the writes of the aborted claim |
 //! | P8 | `finish`: lane state | commit after the end | how far the I/O side read |
 //! | P9 | `FreeRing::take`: head | the next `take` | the tail that the taker had seen |
+//! | P10 | `FreeRing::take`: known | the next `take` | as P3: what the taker saw with that tail |
 //! | D1 | `Doorbell::asleep`: fence | `ring_if`: fence | work made before the look at the sleeper's word |
 #![deny(clippy::undocumented_unsafe_blocks)]
 

@@ -23,6 +23,8 @@ pub(crate) struct Memory {
     /// Waiting senders, oldest first.
     waiters: VecDeque<Arc<Mailbox>>,
     hot_target: usize,
+    /// The hot ring's head when it was last looked at.
+    hot_head: u64,
 }
 
 impl Memory {
@@ -38,6 +40,7 @@ impl Memory {
             gathered: Vec::with_capacity(total),
             waiters: VecDeque::with_capacity(64),
             hot_target: (HOT_BYTES / shared.slab.view().segment_size() as usize).max(1),
+            hot_head: 0,
         }
     }
 
@@ -131,7 +134,7 @@ impl Memory {
         if self.freed.is_empty() {
             return;
         }
-        let room = self.hot_target.saturating_sub(shared.hot.len()).min(self.freed.len());
+        let room = shared.hot.room(self.hot_target, self.freed.len(), &mut self.hot_head);
         let (hot, rest) = self.freed.split_at(room);
         shared.hot.put(hot);
         shared.reserve.put(rest);

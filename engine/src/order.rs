@@ -103,3 +103,11 @@ ordering!(
     /// P9: the next taker starts from that head, and so sees a tail that is not behind it.
     FREE_HEAD_SEE = Acquire, "free_head_see_relaxed"
 );
+ordering!(
+    /// P10: a taker notes for all takers which tail it saw. Meets [`FREE_KNOWN_SEE`]: what it saw with that tail.
+    FREE_KNOWN_PUT = Release, "free_known_put_relaxed"
+);
+ordering!(
+    /// P10: a taker goes by what another one saw, without the putter's line.
+    FREE_KNOWN_SEE = Acquire, "free_known_see_relaxed"
+);

@@ -4,6 +4,7 @@
 //! bytes is the business of the invariants I2 to I4 in the crate's page.
 
 use crate::SlabError;
+use crate::position::Position;
 use crate::run::Run;
 use std::ptr::NonNull;
 
@@ -133,12 +134,17 @@ impl SlabView {
         at
     }
 
-    /// Where a segment's bytes are. `segment` is one of the slab's.
+    /// A segment's bytes, counted from its start. `segment` is one of the slab's.
     #[inline]
-    pub(crate) fn segment(self, segment: u32) -> SegmentView {
+    pub(crate) fn segment(self, segment: u32) -> Origin {
         let at = self.offset(segment, 0, 0);
-        // SAFETY: I1: every segment lies inside the mapping, which outlives every view.
-        SegmentView { start: unsafe { self.base.add(at) } }
+        Origin { zero: self.base.as_ptr().wrapping_add(at) }
+    }
+
+    /// A segment's bytes, counted so that `start` is its first.
+    #[inline]
+    pub(crate) fn origin(self, segment: u32, start: Position) -> Origin {
+        Origin { zero: self.segment(segment).zero.wrapping_sub(start.raw() as usize) }
     }
 
     /// Bytes of one segment, for reading.
@@ -162,7 +168,7 @@ impl SlabView {
     pub(crate) unsafe fn slice_mut<'a>(self, segment: u32, start: u32, len: u32) -> &'a mut [u8] {
         debug_assert!(start + len <= self.segment_size(), "a slice stays inside its segment");
         // SAFETY: inside the segment, and the caller's by his promise.
-        unsafe { self.segment(segment).slice_mut(start, len) }
+        unsafe { self.segment(segment).slice_mut(start.into(), len) }
     }
 
     /// Bytes of several neighbouring segments that lie behind each other in memory, for reading.
@@ -179,42 +185,45 @@ impl SlabView {
     }
 }
 
-/// Where one segment's bytes are. As a [`SlabView`]: whoever holds one also holds the slab alive.
+/// Where one segment's bytes are, counted from somewhere: a place is so many bytes behind `zero`, which itself may lie anywhere. As
+/// a [`SlabView`]: whoever holds one also holds the slab alive.
 #[derive(Clone, Copy)]
-pub(crate) struct SegmentView {
-    start: NonNull<u8>,
+pub(crate) struct Origin {
+    zero: *mut u8,
 }
 
 // SAFETY: as for `SlabView`.
-unsafe impl Send for SegmentView {}
+unsafe impl Send for Origin {}
 // SAFETY: as for `SlabView`.
-unsafe impl Sync for SegmentView {}
+unsafe impl Sync for Origin {}
 
-impl SegmentView {
-    /// Asks for the cache lines of `start..start + len` to write to them soon. Advice only: it changes nothing, may be
-    /// given for bytes that are somebody else's, and does nothing where there is no such instruction.
+impl Origin {
+    /// Asks for `lines` cache lines from `at` on, to write to them soon. Advice only: it changes nothing, may be given for bytes that
+    /// are somebody else's, and does nothing where there is no such instruction.
     #[inline(always)]
-    pub(crate) fn prefetch_write(self, start: u32, len: u32) {
+    pub(crate) fn prefetch_write(self, at: u64, lines: usize) {
         #[cfg(all(target_arch = "x86_64", not(loom)))]
-        for at in (0..len as usize).step_by(LINE) {
-            let line = self.start.as_ptr().cast_const().wrapping_add(start as usize + at).cast::<i8>();
-            // SAFETY: a prefetch reads and writes nothing, whatever its address.
-            unsafe { std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_ET0 }>(line) };
+        for line in 0..lines {
+            let line = self.zero.cast_const().wrapping_add(at as usize + line * LINE);
+            // SAFETY: a prefetch reads and writes nothing, whatever its address. As an instruction of its own: the compiler makes of
+            // its intrinsic one that asks for the line to read, unless it builds for a processor that is known to have this one.
+            // All of 64 bits do; some old ones take it for none.
+            unsafe { std::arch::asm!("prefetchw [{}]", in(reg) line, options(nostack, preserves_flags, readonly)) };
         }
         #[cfg(not(all(target_arch = "x86_64", not(loom))))]
-        let _ = (start, len);
+        let _ = (at, lines);
     }
 
     /// Bytes of the segment, for writing.
     ///
     /// # Safety
-    /// `start..start + len` lies in the segment, and the caller alone owns it by I2, I3 or I4 for `'a`.
-    #[inline]
-    pub(crate) unsafe fn slice_mut<'a>(self, start: u32, len: u32) -> &'a mut [u8] {
-        // SAFETY: inside the segment by the caller's promise, and the segment inside the mapping (I1).
-        let first = unsafe { self.start.add(start as usize) };
-        // SAFETY: in bounds as above and zero-initialised by the mapping; unshared by the caller's promise.
-        unsafe { std::slice::from_raw_parts_mut(first.as_ptr(), len as usize) }
+    /// `at..at + len` lies in the segment, and the caller alone owns it by I2, I3 or I4 for `'a`.
+    #[inline(always)]
+    pub(crate) unsafe fn slice_mut<'a>(self, at: u64, len: u32) -> &'a mut [u8] {
+        let first = self.zero.wrapping_add(at as usize);
+        // SAFETY: inside the segment by the caller's promise, and the segment inside the mapping (I1), which is zero-initialised;
+        // unshared by the caller's promise.
+        unsafe { std::slice::from_raw_parts_mut(first, len as usize) }
     }
 }
 

@@ -21,7 +21,9 @@ type Run = fn(&Workload) -> Shot;
 fn contestants<const N: usize>() -> Vec<(&'static str, Run)> {
     vec![
         (COPY, shot::copy),
-        (LANE, shot::run::<lane::OneLane>),
+        (LANE, shot::run::<lane::OneLane<4096>>),
+        ("forebay lane, 16 KiB segments", shot::run::<lane::OneLane<{ 16 << 10 }>>),
+        ("forebay lane, 64 KiB segments", shot::run::<lane::OneLane<{ 64 << 10 }>>),
         ("rtrb, bytes", shot::run::<bytes::Rtrb>),
         ("ringbuf, bytes", shot::run::<bytes::Ringbuf>),
         ("bbqueue, stream", shot::run::<bytes::BbStream>),

@@ -5,8 +5,6 @@ use crate::records::Reader;
 use forebay_engine::{ClaimError, EngineConfig, IoSide, Lane, LaneId, ProducerEnd, Ring, Run};
 use std::sync::Arc;
 
-/// Bytes of a segment: the default.
-const SEGMENT: usize = 4096;
 /// As much of a record as a producer keeps together.
 const HEAD: usize = 18;
 /// `batch.size`, by default.
@@ -19,8 +17,8 @@ impl Ring for Awake {
     fn ring(&self) {}
 }
 
-/// A lane in a slab of its own.
-pub(crate) struct OneLane;
+/// A lane in a slab of its own, of segments of so many bytes.
+pub(crate) struct OneLane<const SEGMENT: usize>;
 
 pub(crate) struct LaneSender {
     lane: Lane,
@@ -34,7 +32,7 @@ pub(crate) struct LaneReceiver {
     runs: Vec<Run>,
 }
 
-impl Queue for OneLane {
+impl<const SEGMENT: usize> Queue for OneLane<SEGMENT> {
     type Sender = LaneSender;
     type Receiver = LaneReceiver;
 
@@ -50,6 +48,19 @@ impl Queue for OneLane {
 impl Sender for LaneSender {
     #[inline]
     fn send(&mut self, record: &[u8]) -> bool {
+        // As the producer does it: the usual record fits the open segment.
+        if let Some(mut claim) = self.lane.claim_here(record.len()) {
+            claim.chunk().copy_from_slice(record);
+            return claim.commit().is_ok();
+        }
+        self.send_in_next(record)
+    }
+}
+
+impl LaneSender {
+    #[cold]
+    #[inline(never)]
+    fn send_in_next(&mut self, record: &[u8]) -> bool {
         match self.lane.claim(record.len(), record.len().min(HEAD)) {
             Ok(mut claim) => {
                 claim.put(record);
