@@ -167,7 +167,7 @@ impl Lanes {
                 partitioner.as_mut().map_or(0, |chooser| chooser.partition(record, partitions.get()))
             }
             (None, Some(key)) if !*ignore_keys => keyed(key, partitions),
-            _ => topic.sticky.next(shape.total_len, *batch_size, partitions),
+            _ => topic.sticky.next(shape.total_len, *batch_size, partitions, topic.entry.shares()),
         };
         let plan = Plan { partition, timestamp, window, shape };
         match topic.lanes.get_mut(partition as usize) {

@@ -1,6 +1,7 @@
 //! Which partition a record goes to, if its sender does not say.
 
 use crate::Record;
+use forebay_io::shares::Shares;
 use forebay_io::wire::murmur2::partition_for_key;
 use std::num::NonZeroU32;
 
@@ -8,7 +9,7 @@ use std::num::NonZeroU32;
 ///
 /// Set with [`ProducerBuilder::partitioner`](crate::ProducerBuilder::partitioner); without one, keyed records go where
 /// Java's producer sends them (murmur2 of the key) and others stick to a partition until `batch.size` bytes have
-/// gone there (KIP-794).
+/// gone there, and then to one that is drawn by what waits for each (KIP-794).
 pub trait Partitioner: Send {
     /// The partition of `record`, less than `partitions`. A larger answer fails the send with
     /// [`SendErrorKind::UnknownPartition`](crate::SendErrorKind::UnknownPartition).
@@ -36,12 +37,12 @@ impl Sticky {
         self.left -= size;
     }
 
-    /// The partition for a record of about `size` bytes. Moves on after `batch_size` bytes (KIP-794: every partition gets
-    /// the same number of bytes, whatever the size of its records).
+    /// The partition for a record of about `size` bytes. Moves on after `batch_size` bytes, to one by lot (KIP-794: partitions
+    /// get bytes by their shares, whatever the size of the records).
     #[inline]
-    pub(crate) fn next(&mut self, size: usize, batch_size: usize, partitions: NonZeroU32) -> u32 {
+    pub(crate) fn next(&mut self, size: usize, batch_size: usize, partitions: NonZeroU32, shares: &Shares) -> u32 {
         if self.left <= size || self.partition >= partitions.get() {
-            self.partition = fastrand::u32(0..partitions.get());
+            self.partition = shares.draw(partitions);
             self.left = batch_size.max(1) + size;
         }
         self.left -= size;
@@ -62,8 +63,8 @@ mod tests {
     #[test]
     fn unkeyed_records_stick_for_a_batch_and_reach_every_partition() {
         let four = NonZeroU32::new(4).expect("not zero");
-        let mut sticky = Sticky::default();
-        let chosen: Vec<u32> = (0..10_000).map(|_| sticky.next(100, 1_000, four)).collect();
+        let (mut sticky, even) = (Sticky::default(), Shares::default());
+        let chosen: Vec<u32> = (0..10_000).map(|_| sticky.next(100, 1_000, four, &even)).collect();
         for run in chosen.chunk_by(|a, b| a == b) {
             assert!(run.len() >= 10, "a partition is left before a batch is full: {run:?}");
         }
@@ -76,6 +77,6 @@ mod tests {
     #[test]
     fn a_shrunken_count_is_respected() {
         let mut sticky = Sticky { partition: 7, left: 1 << 20 };
-        assert_eq!(sticky.next(10, 100, NonZeroU32::MIN), 0);
+        assert_eq!(sticky.next(10, 100, NonZeroU32::MIN, &Shares::default()), 0);
     }
 }

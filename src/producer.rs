@@ -597,6 +597,8 @@ fn core_config(config: &Config) -> CoreConfig {
         connection_setup_timeout_max: config.connection_setup_timeout_max(),
         connections_max_idle: config.connections_max_idle(),
         spin: config.io_spin(),
+        adaptive_partitioning: config.adaptive_partitioning(),
+        availability_timeout: config.availability_timeout(),
         allow_auto_create: config.allow_auto_create_topics(),
     }
 }

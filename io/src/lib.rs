@@ -9,6 +9,7 @@ pub mod compress;
 pub mod core;
 pub mod driver;
 pub mod metrics;
+pub mod shares;
 pub mod time;
 pub mod topics;
 pub mod wall;

@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicI16, AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
+use crate::shares::Shares;
+
 /// The longest legal topic name, in bytes (Kafka's `Topic.MAX_NAME_LENGTH`).
 pub const MAX_NAME: usize = 249;
 
@@ -59,6 +61,7 @@ pub struct TopicEntry {
     name: Arc<str>,
     partitions: AtomicU32,
     error: AtomicI16,
+    shares: Shares,
 }
 
 impl TopicEntry {
@@ -75,6 +78,11 @@ impl TopicEntry {
     /// How many partitions it has; 0 while that is not known. Never goes back to 0 once it is known.
     pub fn partitions(&self) -> u32 {
         self.partitions.load(Ordering::Relaxed)
+    }
+
+    /// Where records go of which nobody says where.
+    pub fn shares(&self) -> &Shares {
+        &self.shares
     }
 
     /// The last error code that the cluster gave for it, 0 if none.
@@ -125,7 +133,8 @@ impl TopicTable {
         }
         let index = u32::try_from(names.entries.len()).map_err(|_| TopicNameError::TooMany)?;
         let (id, name) = (TopicId(index), Arc::<str>::from(name));
-        let entry = TopicEntry { id, name: name.clone(), partitions: AtomicU32::new(0), error: AtomicI16::new(0) };
+        let (partitions, error, shares) = (AtomicU32::new(0), AtomicI16::new(0), Shares::default());
+        let entry = TopicEntry { id, name: name.clone(), partitions, error, shares };
         names.entries.push(Arc::new(entry));
         names.by_name.insert(name, id);
         Ok(id)

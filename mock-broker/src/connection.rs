@@ -163,7 +163,8 @@ impl Connection {
     /// Does what can be done now.
     pub(crate) fn turn(&mut self, around: &Surroundings<'_>) -> Turn {
         let mut again = false;
-        if !self.closing && !around.standing.stall_reads {
+        let stalled = around.standing.stall_reads || around.standing.stalled_node == Some(self.node);
+        if !self.closing && !stalled {
             match self.take_in(around) {
                 Ok(more) => again = more,
                 Err(_) => return Turn::Close,

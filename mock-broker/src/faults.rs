@@ -49,6 +49,8 @@ pub enum FaultSpec {
     StallReads,
     /// Read and append, but send nothing until it is lifted.
     StallResponses,
+    /// Read nothing from the connections of one node (ids count from 1) until it is lifted.
+    StallNode(i32),
     /// Close new connections at once.
     RejectConnections,
 }
@@ -67,6 +69,7 @@ impl FaultSpec {
         "short-writes=N",
         "stall-reads",
         "stall-responses",
+        "stall-node=N",
         "reject-connections",
     ];
 }
@@ -143,6 +146,10 @@ impl FromStr for FaultSpec {
             },
             "stall-reads" => FaultSpec::StallReads,
             "stall-responses" => FaultSpec::StallResponses,
+            "stall-node" => match words.number("a node's id")? {
+                node @ 1.. => FaultSpec::StallNode(node),
+                node => return Err(words.error(format!("there is no node {node}: ids count from 1"))),
+            },
             "reject-connections" => FaultSpec::RejectConnections,
             _ => return Err(words.error("unknown name")),
         };
@@ -180,6 +187,7 @@ impl fmt::Display for FaultSpec {
             FaultSpec::ShortWrites(bytes) => write!(f, "short-writes={bytes}"),
             FaultSpec::StallReads => f.write_str("stall-reads"),
             FaultSpec::StallResponses => f.write_str("stall-responses"),
+            FaultSpec::StallNode(node) => write!(f, "stall-node={node}"),
             FaultSpec::RejectConnections => f.write_str("reject-connections"),
         }
     }
@@ -193,6 +201,7 @@ pub(crate) struct Standing {
     pub(crate) short_writes: Option<usize>,
     pub(crate) stall_reads: bool,
     pub(crate) stall_responses: bool,
+    pub(crate) stalled_node: Option<i32>,
     pub(crate) reject_connections: bool,
 }
 
@@ -236,6 +245,7 @@ impl Faults {
             FaultSpec::ShortWrites(bytes) => standing.short_writes = Some(bytes.max(1)),
             FaultSpec::StallReads => standing.stall_reads = true,
             FaultSpec::StallResponses => standing.stall_responses = true,
+            FaultSpec::StallNode(node) => standing.stalled_node = Some(node),
             FaultSpec::RejectConnections => standing.reject_connections = true,
             counted => state.counted.push((counted, 0)),
         }
@@ -252,6 +262,12 @@ impl Faults {
     /// Stops or resumes sending answers; what is read meanwhile is appended.
     pub fn stall_responses(&self, stall: bool) {
         self.lock().standing.stall_responses = stall;
+        self.wake();
+    }
+
+    /// One node stops reading, or with `None` none does.
+    pub fn stall_node(&self, node: Option<i32>) {
+        self.lock().standing.stalled_node = node;
         self.wake();
     }
 
@@ -345,6 +361,7 @@ mod tests {
             ("short-writes=3", "short-writes=3"),
             ("stall-reads", "stall-reads"),
             ("stall-responses", "stall-responses"),
+            ("stall-node=2", "stall-node=2"),
             ("reject-connections", "reject-connections"),
         ] {
             let spec: FaultSpec = text.parse().unwrap();
@@ -366,6 +383,8 @@ mod tests {
             "garbage=every=0",
             "short-writes=0",
             "stall-reads=now",
+            "stall-node",
+            "stall-node=0",
         ] {
             let error = text.parse::<FaultSpec>().unwrap_err().to_string();
             assert!(error.contains("drop-connection[=WHEN]"), "{text}: {error}");

@@ -217,6 +217,10 @@ setters! {
     receive_buffer(bytes: Option<usize>) "receive.buffer.bytes" = |b, k, v| b.set(k, v.map_or_else(|| "-1".to_owned(), |v| v.to_string()));
     /// Partition records with a key like those without. Default false.
     partitioner_ignore_keys(ignore: bool) "partitioner.ignore.keys" = |b, k, v| b.set(k, v.to_string());
+    /// Records without a key go more often to partitions for which less is waiting. Default true.
+    adaptive_partitioning(on: bool) "partitioner.adaptive.partitioning.enable" = |b, k, v| b.set(k, v.to_string());
+    /// A broker that takes nothing for longer than this gets no records without a key. Default zero: it always does.
+    availability_timeout(time: Duration) "partitioner.availability.timeout.ms" = |b, k, v| b.millis(k, v);
     /// How long the I/O thread polls for more work before it sleeps. Default 0; whole microseconds, at most a second. This project's
     /// own key, of use with `linger.ms=0`.
     io_spin(time: Duration) "io.spin.us" = |b, k, v| b.set(k, v.as_nanos().div_ceil(1_000).to_string());

@@ -198,6 +198,10 @@ settings! {
     sasl: SaslSettings => &SaslSettings, |s| &s.sasl;
     /// `partitioner.ignore.keys`
     partitioner_ignore_keys: bool => bool, |s| s.partitioner_ignore_keys;
+    /// `partitioner.adaptive.partitioning.enable`
+    adaptive_partitioning: bool => bool, |s| s.adaptive_partitioning;
+    /// `partitioner.availability.timeout.ms`: zero is never.
+    availability_timeout: Duration => Duration, |s| s.availability_timeout;
     /// `io.spin.us`
     io_spin: Duration => Duration, |s| s.io_spin;
     /// `io.cpu`: None where it is left to the system.

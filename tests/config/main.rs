@@ -55,6 +55,8 @@ fn defaults_are_kafkas() {
     assert_eq!(config.send_buffer(), Some(131_072));
     assert_eq!(config.receive_buffer(), Some(32_768));
     assert!(!config.partitioner_ignore_keys());
+    assert!(config.adaptive_partitioning());
+    assert_eq!(config.availability_timeout(), Duration::ZERO);
     assert_eq!(config.io_spin(), Duration::ZERO);
     assert_eq!(config.io_cpu(), None);
     assert!(!config.memory_lock());
@@ -100,6 +102,8 @@ const NAMED: &[(&str, &str)] = &[
     ("send.buffer.bytes", "-1"),
     ("receive.buffer.bytes", "20"),
     ("partitioner.ignore.keys", "true"),
+    ("partitioner.adaptive.partitioning.enable", "false"),
+    ("partitioner.availability.timeout.ms", "24"),
     ("io.spin.us", "22"),
     ("io.cpu", "3"),
     ("memory.lock", "true"),
@@ -172,6 +176,8 @@ fn typed_methods_set_what_the_names_set() {
         .send_buffer(None)
         .receive_buffer(Some(20))
         .partitioner_ignore_keys(true)
+        .adaptive_partitioning(false)
+        .availability_timeout(Duration::from_millis(24))
         .io_spin(Duration::from_micros(22))
         .io_cpu(Some(3))
         .memory_lock(true)

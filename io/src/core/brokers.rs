@@ -28,6 +28,10 @@ pub(crate) struct Broker {
     pub(crate) throttled_until: Time,
     /// The partition served last.
     pub(crate) cursor: u32,
+    /// At the last look, records were due that it had not taken.
+    pub(crate) owed: bool,
+    /// Since when that is so, and it has taken nothing; see `load`.
+    pub(crate) owed_since: Option<Time>,
     /// Partitions that can be sent this turn.
     pub(crate) ready: Vec<u32>,
     /// Why the last attempt to authenticate failed, if it did.
@@ -49,6 +53,8 @@ impl Broker {
             attempt: 0,
             throttled_until: Time::ZERO,
             cursor: u32::MAX,
+            owed: false,
+            owed_since: None,
             ready: Vec::new(),
             denied: None,
             known: true,

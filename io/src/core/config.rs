@@ -90,6 +90,12 @@ pub struct CoreConfig {
     pub connections_max_idle: Duration,
     /// `io.spin.us`: with a linger of zero, how long to look for new records before sleeping.
     pub spin: Duration,
+    /// `partitioner.adaptive.partitioning.enable`: whether the shares of [`Shares`](crate::shares::Shares) follow what waits for
+    /// each partition.
+    pub adaptive_partitioning: bool,
+    /// `partitioner.availability.timeout.ms`: a node that takes nothing of what is due for longer than this gets no share.
+    /// Zero: it always does.
+    pub availability_timeout: Duration,
     /// `allow.auto.create.topics`.
     pub allow_auto_create: bool,
 }
@@ -124,6 +130,8 @@ impl Default for CoreConfig {
             connection_setup_timeout_max: Duration::from_secs(30),
             connections_max_idle: Duration::from_secs(540),
             spin: Duration::ZERO,
+            adaptive_partitioning: true,
+            availability_timeout: Duration::ZERO,
             allow_auto_create: true,
         }
     }

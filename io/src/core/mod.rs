@@ -40,6 +40,7 @@ mod identity;
 mod jobs;
 mod lane;
 mod ledger;
+mod load;
 mod metadata;
 mod metrics;
 mod pack;
@@ -69,6 +70,7 @@ use self::close::Closing;
 use self::connections::Connection;
 use self::identity::Idempotence;
 use self::ledger::Ledger;
+use self::load::Loads;
 use self::metadata::Metadata;
 use self::metrics::Metrics;
 use self::partition::Partition;
@@ -139,6 +141,7 @@ pub struct Core {
     /// Debug builds: segments that may be audited; see `audit`.
     audit_credit: usize,
     metrics: Metrics,
+    loads: Loads,
     scratch: Scratch,
 }
 
@@ -192,6 +195,7 @@ impl Core {
             next_sweep: Time::MAX,
             audit_credit: 0,
             metrics: Metrics::new(Arc::new(Meters::default())),
+            loads: Loads::default(),
             scratch: Scratch::default(),
         }
     }

@@ -310,6 +310,7 @@ impl Core {
             let known = metadata.leader(partition.topic, partition.index);
             partition.leader_used = if known.node == leader.node { known } else { leader };
         }
+        self.brokers.get_mut(broker).owed_since = None;
         self.queue(conn, id, now);
     }
 

@@ -35,6 +35,7 @@ impl Core {
         self.collect(now);
         self.close_turn(now);
         self.schedule(now);
+        self.weigh_loads(now);
         self.identity_turn(now);
         self.metadata_turn(now);
         if self.io.waiting_senders() > 0 {
@@ -249,7 +250,7 @@ impl Core {
     }
 
     /// Looks at the lanes of a partition. None if they are empty, else when the partition is due.
-    fn due(&mut self, number: u32, pressure: bool, now: Time) -> Option<Time> {
+    pub(super) fn due(&mut self, number: u32, pressure: bool, now: Time) -> Option<Time> {
         let (mut pending, mut oldest, mut urgent) = (0, Time::MAX, pressure || self.closing.is_begun());
         for at in 0..self.partitions[number as usize].lanes.len() {
             let id = self.partitions[number as usize].lanes[at];

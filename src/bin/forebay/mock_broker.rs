@@ -24,6 +24,7 @@ Forms of FAULT, where WHEN is every=N or next=N requests (default every=1) and a
   throttle-ms=N                              ask clients to be slower
   short-writes=N                             write at most so many bytes at once
   stall-reads, stall-responses               read nothing; answer nothing
+  stall-node=N                               read nothing on one node
   reject-connections                         close new connections at once
 
 Exit status:
