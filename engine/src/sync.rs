@@ -18,12 +18,19 @@ mod imp {
     /// The producer's half of the asymmetric barrier: a compiler fence where the system has `membarrier`.
     #[inline(always)]
     pub(crate) fn light_barrier() {
+        #[cfg(not(forebay_portable))]
         membarrier2::light();
+        // What membarrier2 does where there is no such call.
+        #[cfg(forebay_portable)]
+        fence(std::sync::atomic::Ordering::SeqCst);
     }
 
     /// The sleeper's half: after it, every thread has seen what every other stored before its light half.
     pub(crate) fn heavy_barrier() {
+        #[cfg(not(forebay_portable))]
         membarrier2::heavy();
+        #[cfg(forebay_portable)]
+        fence(std::sync::atomic::Ordering::SeqCst);
     }
 
     pub(crate) fn park(parker: &Parker, timeout: Option<std::time::Duration>) {

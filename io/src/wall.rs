@@ -45,14 +45,14 @@ impl Wall {
 
     /// Milliseconds since 1970 from the system's coarse clock: up to one kernel tick (1–10 ms) behind, and several times cheaper than
     /// the exact one.
-    #[cfg(target_os = "linux")]
+    #[cfg(all(target_os = "linux", not(forebay_portable)))]
     pub fn read() -> i64 {
         let now = rustix::time::clock_gettime(rustix::time::ClockId::RealtimeCoarse);
         now.tv_sec * 1_000 + now.tv_nsec / 1_000_000
     }
 
     /// Milliseconds since 1970.
-    #[cfg(not(target_os = "linux"))]
+    #[cfg(any(not(target_os = "linux"), forebay_portable))]
     pub fn read() -> i64 {
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         i64::try_from(now.as_millis()).unwrap_or(i64::MAX)

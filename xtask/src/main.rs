@@ -15,8 +15,10 @@ mod memcheck;
 mod msrv;
 mod mutants;
 mod peers;
+mod portable;
 mod report;
 mod run;
+mod semver;
 mod shuttle;
 mod sim;
 mod suites;
@@ -41,6 +43,8 @@ cargo xtask COMMAND
   minimal           the published crates with the oldest dependencies that their manifests allow
   package           the published crates as they would be uploaded, built from that alone
   targets           compile checks for other systems, as far as their standard libraries are installed
+  semver [--write]  the public API of each published crate against xtask/public-api
+  portable          the tests of what is different where a system is not Linux, as it is there
   loom [FILTER]     the loom models whose name contains FILTER, each with its interleavings and time
   shuttle           the whole engine under randomised schedules; FOREBAY_SEED=n replays, FOREBAY_SCHEDULES=n says how many
   memcheck          the engine's tests under valgrind
@@ -77,6 +81,9 @@ fn main() -> ExitCode {
         ["minimal"] => Ok(single(supply::minimal_versions())),
         ["package"] => Ok(single(supply::package())),
         ["targets"] => Ok(single(targets::step())),
+        ["semver"] => Ok(single(semver::step(false))),
+        ["semver", "--write"] => Ok(single(semver::step(true))),
+        ["portable"] => Ok(single(portable::step())),
         ["shuttle"] => Ok(single(shuttle::step())),
         ["instructions"] => Ok(single(instructions::step(false))),
         ["instructions", "--write"] => Ok(single(instructions::step(true))),

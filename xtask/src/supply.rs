@@ -12,7 +12,7 @@ use crate::report::Step;
 use crate::run;
 
 /// The crates that are published, in the order in which they must be.
-const PUBLISHED: [&str; 4] = ["forebay-engine", "forebay-mock-broker", "forebay-io", "forebay"];
+pub(crate) const PUBLISHED: [&str; 4] = ["forebay-engine", "forebay-mock-broker", "forebay-io", "forebay"];
 
 /// Licences, duplicate versions and sources, by cargo-deny and without a network. Advisories need one: see the workflow.
 pub(crate) fn deny() -> Step {

@@ -6,7 +6,7 @@ use std::io;
 ///
 /// # Errors
 /// This process may not use that CPU, or there is none of that number.
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", not(forebay_portable)))]
 pub(super) fn stay_on(cpu: usize) -> io::Result<()> {
     use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
     let mut one = CpuSet::new();
@@ -25,13 +25,13 @@ pub(super) fn stay_on(cpu: usize) -> io::Result<()> {
 }
 
 /// Only Linux has this.
-#[cfg(not(target_os = "linux"))]
+#[cfg(any(not(target_os = "linux"), forebay_portable))]
 pub(super) fn stay_on(cpu: usize) -> io::Result<()> {
     let why = format!("io.cpu={cpu}: a thread can be kept on one CPU on Linux only; leave io.cpu at -1");
     Err(io::Error::new(io::ErrorKind::Unsupported, why))
 }
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(all(test, target_os = "linux", not(forebay_portable)))]
 mod tests {
     use rustix::thread::sched_getaffinity;
 
@@ -50,5 +50,14 @@ mod tests {
         .expect("no panic");
         let why = super::stay_on(1 << 20).expect_err("no such CPU").to_string();
         assert!(why.contains("numbered up to"), "{why}");
+    }
+}
+
+#[cfg(all(test, any(not(target_os = "linux"), forebay_portable)))]
+mod tests {
+    #[test]
+    fn elsewhere_it_is_refused_and_the_way_out_is_named() {
+        let why = super::stay_on(0).expect_err("not possible").to_string();
+        assert!(why.contains("io.cpu=0") && why.contains("-1"), "{why}");
     }
 }

@@ -1,10 +1,10 @@
 //! `forebay mock-broker`: the broker of the `forebay-mock-broker` crate as a program, and as the child of `forebay perf`.
 
 use crate::Failure;
+use crate::interrupt::Awaited;
 use clap::ValueEnum;
 use forebay_mock_broker::{FaultSpec, MockBroker, Mode, Numbering, SequenceVerifier};
 use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
 use std::io::{BufRead as _, Write as _, stdin, stdout};
 use std::sync::Arc;
 
@@ -108,14 +108,13 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
             signal_hook::flag::register(signal, Arc::default()).map_err(Failure::run)?;
         }
     }
-    let signals = (!args.embedded).then(|| Signals::new([SIGINT, SIGTERM])).transpose().map_err(Failure::run)?;
+    let signals = (!args.embedded).then(Awaited::new).transpose().map_err(Failure::run)?;
     let broker = builder.start().map_err(Failure::run)?;
     say(format_args!("listening {}", broker.bootstrap()))?;
     match signals {
         None => obey(&broker),
-        Some(mut signals) => {
-            // Only ends without a signal if the handle is closed, and nobody has it.
-            let _ = signals.forever().next();
+        Some(signals) => {
+            signals.wait();
             say(broker.stop())
         }
     }

@@ -6,21 +6,21 @@ use std::time::Duration;
 /// User and system time of all threads of this process so far, those that have ended included; children do not count.
 /// The same sum as `getrusage`'s, in nanoseconds instead of whole scheduler ticks. 0 where the system has no such clock.
 pub(super) fn cpu_time() -> Duration {
-    #[cfg(unix)]
+    #[cfg(all(unix, not(forebay_portable)))]
     return read(rustix::time::ClockId::ProcessCPUTime);
-    #[cfg(not(unix))]
+    #[cfg(any(not(unix), forebay_portable))]
     Duration::ZERO
 }
 
 /// The same of the calling thread alone.
 pub(super) fn thread_cpu_time() -> Duration {
-    #[cfg(unix)]
+    #[cfg(all(unix, not(forebay_portable)))]
     return read(rustix::time::ClockId::ThreadCPUTime);
-    #[cfg(not(unix))]
+    #[cfg(any(not(unix), forebay_portable))]
     Duration::ZERO
 }
 
-#[cfg(unix)]
+#[cfg(all(unix, not(forebay_portable)))]
 fn read(clock: rustix::time::ClockId) -> Duration {
     let time = rustix::time::clock_gettime(clock);
     Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or(0))
