@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
+use forebay_mock_broker::MockBroker;
+
 use crate::faults::{Fault, Faults};
 use crate::ledger::Audit;
 use crate::load::{Pace, under_load};
 use crate::support::java::{Kafka, there};
 use crate::support::kafka::KafkaBroker;
-use crate::support::peers::{Fake, Reader, Tools};
+use crate::support::peers::{Fake, Reader, Tools, Writer};
 use crate::support::proxy::Proxy;
 use crate::support::readers::ConsumedRecord;
 use crate::{PATIENCE, odd_records, producer_of, send_all};
@@ -159,4 +161,39 @@ fn librdkafkas_mock_cluster_takes_every_shape_and_its_own_errors() {
     let stage = Stage { tools: &tools, kafka: &kafka, proxies: &proxies, direct, readers };
     stage.shapes();
     stage.storm(&[Fault::Slow], &[("max.in.flight.requests.per.connection", "1")], || fake.trouble());
+}
+
+/// What other clients compress is read by our decoders: those of the mock broker, record by record, byte by byte.
+#[test]
+#[ignore = "needs Kafka, Go and Python: cargo xtask interop"]
+fn batches_that_other_clients_compressed_are_read_by_the_mock_broker() {
+    let Some((tools, kafka)) = there(Tools::made().and_then(|tools| Ok((tools, Kafka::pinned()?)))) else { return };
+    for writer in Writer::ALL {
+        let broker = MockBroker::builder().start().expect("a broker on loopback");
+        broker.create_topic("packed", CODECS.len() as u32).expect("a topic");
+        for (partition, codec) in (0..).zip(CODECS).skip(1) {
+            // For librdkafka a time of 0 is none.
+            let sent: Vec<_> = odd_records(LARGEST_VALUE)
+                .into_iter()
+                .map(|record| ConsumedRecord { partition, timestamp: record.timestamp.max(1), ..record })
+                .collect();
+            writer.send(&tools, &kafka, [broker.bootstrap().as_str(), "packed", codec], &sent);
+            let got = broker.records("packed", partition as i32);
+            assert_eq!(got.len(), sent.len(), "records of {writer:?} with {codec}");
+            for (got, sent) in got.iter().zip(&sent) {
+                let same = (got.offset, got.timestamp, &got.key, &got.headers, &got.value)
+                    == (sent.offset, sent.timestamp, &sent.key, &sent.headers, &sent.value);
+                assert!(same, "record {} of {writer:?} with {codec}", sent.offset); // not assert_eq: long bytes
+            }
+            let len = |bytes: &Option<Vec<u8>>| bytes.as_ref().map_or(0, Vec::len);
+            let plain: usize = sent.iter().map(|record| len(&record.key) + len(&record.value)).sum();
+            let summary = broker.summary();
+            let stored = summary.partitions.iter().find(|of| of.partition == partition as i32).expect("it has records");
+            assert!(
+                stored.bytes * 2 < plain as u64,
+                "{writer:?} did not compress with {codec}: {} bytes",
+                stored.bytes
+            );
+        }
+    }
 }

@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 
 use super::java::{Kafka, sources};
 use super::proxy::Proxy;
-use super::readers::{ConsumedRecord, lines, parse_dump, read_java};
+use super::readers::{ConsumedRecord, dumped, lines, parse_dump, read_java};
 
 /// The Go program and the Python that has the clients.
 #[derive(Clone, Debug)]
@@ -89,6 +89,37 @@ impl Reader {
         }
         records.sort_by_key(|record| (record.partition, record.offset));
         records
+    }
+}
+
+/// Who sends, compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Writer {
+    Java,
+    FranzGo,
+    Librdkafka,
+    KafkaPython,
+}
+
+impl Writer {
+    pub(crate) const ALL: [Writer; 4] = [Writer::Java, Writer::FranzGo, Writer::Librdkafka, Writer::KafkaPython];
+
+    /// Sends records to the partitions that they name; all are acknowledged when it returns.
+    pub(crate) fn send(self, tools: &Tools, kafka: &Kafka, to: [&str; 3], records: &[ConsumedRecord]) {
+        let input: String = records.iter().map(dumped).collect();
+        let script = folder().join("send.py");
+        let mut command = match self {
+            Writer::Java => kafka.java("Send"),
+            Writer::FranzGo => Command::new(&tools.go),
+            Writer::Librdkafka | Writer::KafkaPython => Command::new(&tools.python),
+        };
+        match self {
+            Writer::Java => &mut command,
+            Writer::FranzGo => command.arg("send"),
+            Writer::Librdkafka => command.arg(script).arg("librdkafka"),
+            Writer::KafkaPython => command.arg(script).arg("kafka-python"),
+        };
+        lines(command.args(to), input.as_bytes(), |line| eprintln!("{self:?}: {line}"));
     }
 }
 

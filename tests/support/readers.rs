@@ -136,6 +136,21 @@ pub(crate) fn parse_dump(line: &str) -> Option<ConsumedRecord> {
     fields.next().is_none().then_some(ConsumedRecord { partition, offset, timestamp, key, headers, value })
 }
 
+/// The line that [`parse_dump`] takes for this record.
+pub(crate) fn dumped(record: &ConsumedRecord) -> String {
+    let hex = |bytes: Option<&[u8]>| {
+        bytes.map_or_else(|| "-".to_owned(), |bytes| bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    };
+    let headers: Vec<String> = record
+        .headers
+        .iter()
+        .map(|(name, value)| format!("{}={}", hex(Some(name.as_bytes())), hex(value.as_deref())))
+        .collect();
+    let ConsumedRecord { partition, offset, timestamp, .. } = record;
+    let (key, value) = (hex(record.key.as_deref()), hex(record.value.as_deref()));
+    format!("{partition}\t{offset}\t{timestamp}\t{key}\t{}\t{value}\n", headers.join(";"))
+}
+
 /// `Some(None)` for a null.
 #[expect(clippy::option_option, reason = "the outer one is a failed parse, the inner one a null of the protocol")]
 fn from_hex(text: &str) -> Option<Option<Vec<u8>>> {
