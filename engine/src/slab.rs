@@ -43,7 +43,7 @@ impl Slab {
                 .map_anon()
                 .map_err(|source| SlabError::Unavailable { bytes, source })?;
             // Huge pages: fewer page faults at start, fewer TLB misses on a slab that is cycled through. Advice only.
-            #[cfg(target_os = "linux")]
+            #[cfg(all(target_os = "linux", not(forebay_portable)))]
             if bytes >= 2 << 20 {
                 let _ = map.advise(memmap2::Advice::HugePage);
             }
@@ -64,10 +64,13 @@ impl Slab {
 
     /// Keeps the memory in RAM, so that no access to it ever waits for a disk.
     pub(crate) fn lock(&self) -> Result<(), SlabError> {
-        #[cfg(all(unix, not(loom)))]
+        #[cfg(all(unix, not(any(loom, forebay_portable))))]
         let locked = self.map.lock();
-        #[cfg(all(not(unix), not(loom)))]
-        let locked = Err(std::io::Error::from(std::io::ErrorKind::Unsupported));
+        #[cfg(all(any(not(unix), forebay_portable), not(loom)))]
+        let locked = {
+            let _ = &self.map; // only held
+            Err(std::io::Error::from(std::io::ErrorKind::Unsupported))
+        };
         #[cfg(loom)]
         let locked = Ok(());
         locked.map_err(|source| SlabError::NotLocked { bytes: self.view.bytes, source })
@@ -202,7 +205,7 @@ impl Origin {
     /// are somebody else's, and does nothing where there is no such instruction.
     #[inline(always)]
     pub(crate) fn prefetch_write(self, at: u64, lines: usize) {
-        #[cfg(all(target_arch = "x86_64", not(loom)))]
+        #[cfg(all(target_arch = "x86_64", not(any(loom, forebay_portable))))]
         for line in 0..lines {
             let line = self.zero.cast_const().wrapping_add(at as usize + line * LINE);
             // SAFETY: a prefetch reads and writes nothing, whatever its address. As an instruction of its own: the compiler makes of
@@ -210,7 +213,7 @@ impl Origin {
             // All of 64 bits do; some old ones take it for none.
             unsafe { std::arch::asm!("prefetchw [{}]", in(reg) line, options(nostack, preserves_flags, readonly)) };
         }
-        #[cfg(not(all(target_arch = "x86_64", not(loom))))]
+        #[cfg(not(all(target_arch = "x86_64", not(any(loom, forebay_portable)))))]
         let _ = (at, lines);
     }
 
