@@ -173,9 +173,13 @@ fn batches_that_other_clients_compressed_are_read_by_the_mock_broker() {
         broker.create_topic("packed", CODECS.len() as u32).expect("a topic");
         for (partition, codec) in (0..).zip(CODECS).skip(1) {
             // For librdkafka a time of 0 is none.
-            let sent: Vec<_> = odd_records(LARGEST_VALUE)
-                .into_iter()
-                .map(|record| ConsumedRecord { partition, timestamp: record.timestamp.max(1), ..record })
+            let records = odd_records(LARGEST_VALUE).into_iter().filter(|record| writer.takes(record));
+            let sent: Vec<_> = (0..)
+                .zip(records)
+                .map(|(offset, record)| {
+                    let timestamp = record.timestamp.max(1);
+                    ConsumedRecord { partition, offset, timestamp, ..record }
+                })
                 .collect();
             writer.send(&tools, &kafka, [broker.bootstrap().as_str(), "packed", codec], &sent);
             let got = broker.records("packed", partition as i32);

@@ -104,6 +104,12 @@ pub(crate) enum Writer {
 impl Writer {
     pub(crate) const ALL: [Writer; 4] = [Writer::Java, Writer::FranzGo, Writer::Librdkafka, Writer::KafkaPython];
 
+    /// kafka-python refuses a record with neither key nor value, and a header without a value.
+    pub(crate) fn takes(self, record: &ConsumedRecord) -> bool {
+        let whole = record.key.is_some() || record.value.is_some();
+        self != Writer::KafkaPython || (whole && record.headers.iter().all(|header| header.1.is_some()))
+    }
+
     /// Sends records to the partitions that they name; all are acknowledged when it returns.
     pub(crate) fn send(self, tools: &Tools, kafka: &Kafka, to: [&str; 3], records: &[ConsumedRecord]) {
         let input: String = records.iter().map(dumped).collect();
