@@ -34,7 +34,7 @@ pub(crate) fn command(options: &[&str]) -> Result<bool, String> {
     }
 }
 
-/// The seeds of CI, and that seeds find each of the mistakes.
+/// The seeds of CI, and that a seed finds each of the mistakes: the one that found it last, or any.
 pub(crate) fn step() -> Step {
     Step::timed("simulation", |step| {
         let program = match build() {
@@ -53,7 +53,7 @@ pub(crate) fn step() -> Step {
                 }
             }
         }
-        match list().and_then(|list| find(&program, &list)) {
+        match list().and_then(|list| find(&program, &list, Begin::WhereItWasFound)) {
             Err(why) => step.fail(why),
             Ok(all) => {
                 for one in all {
@@ -78,10 +78,10 @@ fn build() -> Result<PathBuf, String> {
 
 /// The names in the list.
 pub(crate) fn mutants() -> Result<Vec<String>, String> {
-    Ok(list()?.into_iter().map(|(name, _)| name).collect())
+    Ok(list()?.into_iter().map(|mutant| mutant.name).collect())
 }
 
-fn list() -> Result<Vec<(String, String)>, String> {
+fn list() -> Result<Vec<Mutant>, String> {
     parse(&fs::read_to_string(run::root().join(LIST)).map_err(|e| format!("{LIST}: {e}"))?)
 }
 
@@ -90,6 +90,24 @@ fn counts(text: &str) -> Option<(usize, usize)> {
     let line = text.lines().rev().find(|line| line.ends_with(" failed"))?;
     let (passed, failed) = line.strip_suffix(" failed")?.split_once(" passed, ")?;
     Some((passed.parse().ok()?, failed.parse().ok()?))
+}
+
+/// A line of the list: `name | what it breaks | seed`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Mutant {
+    name: String,
+    breaks: String,
+    /// The first seed that found it when the table was written; none of a new line.
+    seed: Option<u64>,
+}
+
+/// The seed from which a mutant is looked for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Begin {
+    /// The first: what is found is the first seed that finds it.
+    AtZero,
+    /// The list's. Where that no longer finds it, because the code or the model has changed, all are tried.
+    WhereItWasFound,
 }
 
 struct Found {
@@ -103,34 +121,27 @@ struct Found {
 
 fn find_mutants(filter: Option<&str>) -> Result<bool, String> {
     let program = build()?;
-    let chosen: Vec<_> = list()?.into_iter().filter(|(name, _)| filter.is_none_or(|f| name.contains(f))).collect();
+    let chosen: Vec<_> = list()?.into_iter().filter(|one| filter.is_none_or(|f| one.name.contains(f))).collect();
     if chosen.is_empty() {
         return Err(format!("{LIST} names no such mutant"));
     }
-    let all = find(&program, &chosen)?;
+    let all = find(&program, &chosen, Begin::AtZero)?;
     if filter.is_none() {
         write_table(&all)?;
     }
+    write_seeds(&all)?;
     let found = all.iter().filter(|one| one.seed.is_some()).count();
     println!("\n{found} of {} mutants found\n\n{found} passed, {} failed", all.len(), all.len() - found);
     Ok(found == all.len())
 }
 
 /// Each mistake is made until a seed finds it, one mistake on each core.
-fn find(program: &Path, list: &[(String, String)]) -> Result<Vec<Found>, String> {
+fn find(program: &Path, list: &[Mutant], begin: Begin) -> Result<Vec<Found>, String> {
     let (count, next) = (list.len(), AtomicUsize::new(0));
     let work = || {
         let mut mine = Vec::new();
-        while let Some((name, breaks)) = list.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let start = Instant::now();
-            let mut command = Command::new(program);
-            command.args(["--jobs", "1", "--seeds", MUTANT_SEEDS]).env("FOREBAY_MUTANT", name);
-            let (_, text) = run::quietly(command, LIMIT)?;
-            counts(&text).ok_or_else(|| format!("mutant {name}: it did not come to an end\n{text}"))?;
-            let (seed, how) = first(&text);
-            let by = seed.map_or_else(|| "NOT FOUND".to_owned(), |seed| format!("seed {seed}"));
-            eprintln!("{name:<42} {by:>10}, {:.1} s: {how}", start.elapsed().as_secs_f64());
-            mine.push(Found { name: name.clone(), breaks: breaks.clone(), seed, how });
+        while let Some(mutant) = list.get(next.fetch_add(1, Ordering::Relaxed)) {
+            mine.push(find_one(program, mutant, begin)?);
         }
         Ok(mine)
     };
@@ -140,9 +151,32 @@ fn find(program: &Path, list: &[(String, String)]) -> Result<Vec<Found>, String>
         threads.into_iter().map(|thread| thread.join().map_err(|_| "a thread panicked".to_owned())?).collect()
     });
     let mut all: Vec<Found> = found?.into_iter().flatten().collect();
-    let place = |one: &Found| list.iter().position(|(name, _)| *name == one.name);
+    let place = |one: &Found| list.iter().position(|mutant| mutant.name == one.name);
     all.sort_by_key(place);
     Ok(all)
+}
+
+/// Makes one mistake until a seed finds it.
+fn find_one(program: &Path, mutant: &Mutant, begin: Begin) -> Result<Found, String> {
+    let Mutant { name, breaks, seed: known } = mutant;
+    let start = Instant::now();
+    let run = |seeds: &str| {
+        let mut command = Command::new(program);
+        command.args(["--jobs", "1", "--seeds", seeds]).env("FOREBAY_MUTANT", name);
+        let (_, text) = run::quietly(command, LIMIT)?;
+        counts(&text).ok_or_else(|| format!("mutant {name}: it did not come to an end\n{text}"))?;
+        Ok::<_, String>(first(&text))
+    };
+    let (mut seed, mut how) = (None, String::new());
+    if let (Begin::WhereItWasFound, Some(known)) = (begin, known) {
+        (seed, how) = run(&format!("{known}..{}", known + 1))?;
+    }
+    if seed.is_none() {
+        (seed, how) = run(MUTANT_SEEDS)?;
+    }
+    let by = seed.map_or_else(|| "NOT FOUND".to_owned(), |seed| format!("seed {seed}"));
+    eprintln!("{name:<42} {by:>10}, {:.1} s: {how}", start.elapsed().as_secs_f64());
+    Ok(Found { name: name.clone(), breaks: breaks.clone(), seed, how })
 }
 
 /// The first seed that failed, and what it says: the line after the place.
@@ -152,19 +186,53 @@ fn first(text: &str) -> (Option<u64>, String) {
     (seed, lines.next().unwrap_or("").trim().replace('|', "\\|").chars().take(100).collect())
 }
 
-fn parse(text: &str) -> Result<Vec<(String, String)>, String> {
-    let mut list: Vec<(String, String)> = Vec::new();
+fn parse(text: &str) -> Result<Vec<Mutant>, String> {
+    let mut list: Vec<Mutant> = Vec::new();
     for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty() && !line.starts_with('#'))
     {
-        let wrong = || format!("{LIST}:{}: not `name | what it breaks`, or there twice", index + 1);
-        let (name, breaks) = line.split_once('|').ok_or_else(wrong)?;
-        let (name, breaks) = (name.trim().to_owned(), breaks.trim().to_owned());
-        if name.is_empty() || breaks.is_empty() || list.iter().any(|known| known.0 == name) {
+        let wrong = || format!("{LIST}:{}: not `name | what it breaks | seed`, or there twice", index + 1);
+        let mutant = mutant(line).ok_or_else(wrong)?;
+        if list.iter().any(|known| known.name == mutant.name) {
             return Err(wrong());
         }
-        list.push((name, breaks));
+        list.push(mutant);
     }
     Ok(list)
+}
+
+fn mutant(line: &str) -> Option<Mutant> {
+    let mut parts = line.split('|').map(str::trim);
+    let (name, breaks) = (parts.next()?, parts.next()?);
+    let seed = parts.next().map(|seed| seed.parse().ok());
+    // A seed that cannot be read is a mistake; none is a line that nothing has found yet.
+    let good = !name.is_empty() && !breaks.is_empty() && seed != Some(None) && parts.next().is_none();
+    good.then(|| Mutant { name: name.to_owned(), breaks: breaks.to_owned(), seed: seed.flatten() })
+}
+
+/// The list with the seeds that were found just now; what was not looked for, and comments, stay.
+fn with_seeds(text: &str, all: &[Found]) -> String {
+    let mut new = String::with_capacity(text.len());
+    for line in text.lines() {
+        let named = mutant(line).filter(|_| !line.starts_with('#'));
+        match named.and_then(|mutant| all.iter().find(|one| one.name == mutant.name)) {
+            Some(Found { name, breaks, seed: Some(seed), .. }) => {
+                let _ = writeln!(new, "{name} | {breaks} | {seed}");
+            }
+            Some(Found { name, breaks, seed: None, .. }) => {
+                let _ = writeln!(new, "{name} | {breaks}");
+            }
+            None => {
+                let _ = writeln!(new, "{line}");
+            }
+        }
+    }
+    new
+}
+
+fn write_seeds(all: &[Found]) -> Result<(), String> {
+    let path = run::root().join(LIST);
+    let text = fs::read_to_string(&path).map_err(|e| format!("{LIST}: {e}"))?;
+    fs::write(&path, with_seeds(&text, all)).map_err(|e| format!("{LIST}: {e}"))
 }
 
 fn write_table(all: &[Found]) -> Result<(), String> {
@@ -199,10 +267,24 @@ mod tests {
         assert_eq!(first("10 passed, 0 failed"), (None, String::new()));
     }
 
+    fn known(name: &str, breaks: &str, seed: Option<u64>) -> Mutant {
+        Mutant { name: name.into(), breaks: breaks.into(), seed }
+    }
+
     #[test]
     fn the_list_is_read_and_its_mistakes_are_named() {
-        assert_eq!(parse("# no\n\na | b | c\n"), Ok(vec![("a".into(), "b | c".into())]));
+        assert_eq!(parse("# no\n\na | b | 7\nc | d\n"), Ok(vec![known("a", "b", Some(7)), known("c", "d", None)]));
         assert!(parse("a | b\na | c").is_err_and(|why| why.contains(":2:")));
         assert!(parse("a").is_err());
+        assert!(parse("a | b | seven").is_err());
+        assert!(parse("a | b | 7 | 8").is_err());
+    }
+
+    #[test]
+    fn what_was_found_is_written_and_the_rest_stays() {
+        let found = |name: &str, seed| Found { name: name.into(), breaks: "x".into(), seed, how: String::new() };
+        let text = "# a | x | 1\n\na | x\nb | x | 4\nc | x | 5\n";
+        let all = [found("a", Some(3)), found("b", None)];
+        assert_eq!(with_seeds(text, &all), "# a | x | 1\n\na | x | 3\nb | x\nc | x | 5\n");
     }
 }
