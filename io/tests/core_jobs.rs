@@ -112,18 +112,35 @@ fn what_expires_while_it_is_compressed_keeps_its_memory_until_it_is_back_and_lea
 }
 
 #[test]
-fn a_close_at_its_deadline_fails_what_is_being_compressed_and_ends_when_it_is_back() {
+fn a_close_at_its_deadline_fails_what_is_being_compressed_and_ends() {
     let (mut w, mut lanes) = proven(threaded(), 1);
     let lane = &mut lanes[0];
     w.hold_jobs = true;
     assert!(w.send(lane, 1, 500));
     w.run(ms(20));
     assert_eq!(w.jobs.len(), 1);
-    w.request(Request::Close { deadline: w.now + ms(50) });
-    w.run(ms(200));
+    let deadline = w.now + ms(50);
+    w.request(Request::Close { deadline });
+    assert!(w.run_until(secs(5), |w| w.core.is_closed()));
+    assert_eq!(w.now, deadline, "neither before it nor after");
     let last = w.reports.last().expect("an outcome");
     let failure = last.result.as_ref().expect_err("closed");
     assert!(failure.kind == FailureKind::Closed && !failure.possibly_appended, "{failure:?}");
+    // Whoever has the job has its memory, and may still bring it back.
+    assert_eq!((w.jobs.len(), w.core.live_batches()), (1, 1));
+    w.finish_jobs();
+    assert_eq!(w.core.live_batches(), 0);
+    assert_eq!(w.core.free_segments(), w.core.total_segments());
+}
+
+#[test]
+fn a_close_with_time_left_waits_for_the_memory_of_what_was_given_up() {
+    let (mut w, mut lanes) = proven(CoreConfig { delivery_timeout: secs(1), ..threaded() }, 1);
+    w.hold_jobs = true;
+    assert!(w.send(&mut lanes[0], 1, 500));
+    assert!(w.run_until(secs(5), |w| w.records_reported() == 2));
+    w.request(Request::Close { deadline: w.now + secs(30) });
+    w.run(secs(1));
     assert!(!w.core.is_closed(), "a job is out");
     w.finish_jobs();
     w.step();

@@ -7,8 +7,8 @@ use crate::events::Event;
 use crate::plan::us;
 use crate::world::World;
 
-/// A close waits for the jobs that are being done: by then every record has its outcome, but the threads must not outlive it.
-pub(crate) const LONGEST_JOB: Duration = Duration::from_millis(40);
+/// Of one in eight; a close does not wait for them beyond its deadline.
+const LONGEST_JOB: Duration = Duration::from_millis(40);
 
 impl World {
     /// The I/O thread hands out what the core wants compressed.

@@ -16,7 +16,6 @@ use crate::cluster::Cluster;
 use crate::events::{Event, Events};
 use crate::io::IoThread;
 use crate::net::Link;
-use crate::packers::LONGEST_JOB;
 use crate::plan::{End, Plan, Trouble, ms};
 use crate::senders::{Sender, State};
 
@@ -264,9 +263,8 @@ impl World {
         self.trace(|| format!("CLOSE by {}", deadline.0));
         self.requests.push(Request::Close { deadline });
         self.wake_io();
-        let slack = if self.plan.config.compression_threads > 0 { SLACK + LONGEST_JOB } else { SLACK };
         // A thread that is kept from running ends as soon as it is let.
-        let late = |w: &Self| w.now > deadline.max(w.book.ran_again()) + slack + ms(2);
+        let late = |w: &Self| w.now > deadline.max(w.book.ran_again()) + SLACK + ms(2);
         self.run_while(Time::MAX, |w| !w.io.over && !late(w));
         assert!(self.io.over, "a close ends by its deadline");
         // Senders learn of it; claims in progress come to their end.
@@ -275,6 +273,9 @@ impl World {
         for number in 0..self.senders.len() {
             self.end_sender(number);
         }
+        // What was being compressed at the deadline has given its memory back when it is done.
+        assert!(self.jobs.is_empty(), "no job takes so long");
+        self.take_jobs_back();
         self.core.turn(self.now);
         let left = std::mem::take(self.core.reports());
         assert!(left.is_empty(), "no outcome comes after the end");

@@ -84,7 +84,7 @@ pub(super) const USED: &[KeySpec] = &[
         "Higher is smaller and slower. Levels above 12 also take tens of MiB of memory for the I/O thread.",
         "With `compression.type=zstd`."),
     of(Origin::Forebay, row(COMPRESSION, "io.compression.threads", Kind::Int(0, 64), "0", |s, v| s.compression_threads = v.int() as usize,
-        "How many threads compress batches. 0 leaves it to the I/O thread, which is enough until compression fills it: then records wait for memory though network and brokers have room. Each thread has a buffer of `max.request.size` and the codec's own state. A close may wait for the batches that they are at.",
+        "How many threads compress batches. 0 leaves it to the I/O thread, which is enough until compression fills it: then records wait for memory though network and brokers have room. Each thread has a buffer of `max.request.size` and the codec's own state. A close that ends at its deadline does not wait for the batches that they are at: a thread ends with its batch, and until then the buffer stays in memory.",
         "Without effect with `compression.type=none`.")),
     row(DELIVERY, "acks", Kind::Choice(&["all", "-1", "1", "0"]), "all", |s, v| s.acks = match v.text().as_str() {
             "0" => Acks::None,

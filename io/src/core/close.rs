@@ -13,6 +13,8 @@ pub(crate) struct Closing {
     deadline: Option<Time>,
     /// Every record has its outcome, and no connection is wanted any more.
     over: bool,
+    /// The deadline has passed: nothing is waited for any more.
+    late: bool,
 }
 
 impl Closing {
@@ -25,7 +27,7 @@ impl Closing {
     }
 
     pub(crate) fn due(&self) -> Time {
-        self.deadline.filter(|_| !self.over).unwrap_or(Time::MAX)
+        self.deadline.filter(|_| !self.late).unwrap_or(Time::MAX)
     }
 }
 
@@ -45,7 +47,8 @@ impl Core {
     /// Looks whether everything is delivered, and gives up when it is time.
     pub(super) fn close_turn(&mut self, now: Time) {
         let Some(deadline) = self.closing.deadline else { return };
-        if !self.closing.over && (self.is_drained(now) || deadline <= now) {
+        self.closing.late = deadline <= now;
+        if !self.closing.over && (self.closing.late || self.is_drained(now)) {
             self.last_word(now);
         }
         if self.closing.over {
@@ -96,9 +99,12 @@ impl Core {
         self.closing.over = true;
     }
 
-    /// Whether the core is done: every record has its outcome, every connection is closed, all memory is back.
+    /// Whether the core is done: every record has its outcome, every connection is closed, and all memory is back. After the deadline
+    /// of the close jobs may still be out: who has one has its memory, and keeps the slab alive by [`Core::run_bytes`]. One that is
+    /// brought back even then gives its memory back.
     pub fn is_closed(&self) -> bool {
-        self.closing.over && self.lent_jobs == 0 && self.connections.iter().all(Option::is_none)
+        let jobs_are_back = self.lent_jobs == 0 || self.closing.late;
+        self.closing.over && jobs_are_back && self.connections.iter().all(Option::is_none)
     }
 
     /// Whether a connection is on its way out.

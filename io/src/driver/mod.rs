@@ -107,6 +107,11 @@ pub struct Parts {
 /// The system gives no thread, or does not let it stay on its CPU; or compression threads are asked for and the codec is not in this
 /// build.
 pub fn spawn(parts: Parts, sink: impl Sink + 'static) -> io::Result<DriverHandle> {
+    let packers = Packers::of(&parts)?;
+    start(parts, packers, sink)
+}
+
+fn start(parts: Parts, packers: Option<Packers>, sink: impl Sink + 'static) -> io::Result<DriverHandle> {
     let shared = Arc::new(Shared {
         requests: Requests::default(),
         bell: parts.bell.clone(),
@@ -115,7 +120,6 @@ pub fn spawn(parts: Parts, sink: impl Sink + 'static) -> io::Result<DriverHandle
         wall: Arc::default(),
     });
     let theirs = shared.clone();
-    let packers = Packers::of(&parts)?;
     let (pinned, result) = mpsc::sync_channel(1);
     let thread = thread::Builder::new().name("forebay-io".to_owned()).spawn(move || {
         let stays = parts.cpu.map_or(Ok(()), affinity::stay_on);
@@ -213,7 +217,7 @@ impl Driver {
             for (conn, result) in self.wallet.found() {
                 self.core.credentials(conn, result, now);
             }
-            if let Some(packers) = &self.packers {
+            if let Some(packers) = &mut self.packers {
                 packers.done(|job| self.core.packed(job));
             }
             self.core.turn(now);

@@ -24,6 +24,8 @@ struct Desk {
 struct Papers {
     waiting: VecDeque<PackJob>,
     done: Vec<PackJob>,
+    /// By thread: it has a job.
+    busy: Vec<bool>,
     /// A thread has panicked; the text of it.
     failure: Option<String>,
     over: bool,
@@ -34,14 +36,15 @@ impl Desk {
         self.papers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The next job, when there is one. None at the end.
-    fn next(&self) -> Option<PackJob> {
+    /// The next job for a thread, when there is one. None at the end.
+    fn next(&self, thread: usize) -> Option<PackJob> {
         let mut papers = self.papers();
         loop {
             if papers.over {
                 return None;
             }
             if let Some(job) = papers.waiting.pop_front() {
+                papers.busy[thread] = true;
                 return Some(job);
             }
             papers = self.work.wait(papers).unwrap_or_else(PoisonError::into_inner);
@@ -49,10 +52,13 @@ impl Desk {
     }
 }
 
-/// The threads. They end when it is dropped, which waits for the jobs that they have begun.
+/// The threads. They end when it is dropped, which waits for those that have nothing to do: one that is in the middle of a batch, which
+/// nobody wants any more then, ends with it. Until then it keeps the slab alive.
 pub(super) struct Packers {
     desk: Arc<Desk>,
     threads: Vec<JoinHandle<()>>,
+    /// Empty between calls of `done`; kept for its room.
+    back: Vec<PackJob>,
 }
 
 impl Packers {
@@ -76,15 +82,28 @@ impl Packers {
         bytes: &RunBytes,
         bell: &Bell,
     ) -> io::Result<Self> {
-        let desk = Desk { papers: Mutex::default(), work: Condvar::new(), bell: bell.clone() };
-        let mut packers = Self { desk: Arc::new(desk), threads: Vec::new() };
+        let mut packers = Self::idle(bell);
         for _ in 0..threads {
             let mut compressor = Compressor::new(compression, largest).map_err(io::Error::other)?;
-            let (desk, bytes) = (packers.desk.clone(), bytes.clone());
-            let thread = thread::Builder::new().name("forebay-pack".to_owned());
-            packers.threads.push(thread.spawn(move || work(&desk, |job| job.run(&mut compressor, &bytes)))?);
+            let bytes = bytes.clone();
+            packers.begin(move |job| job.run(&mut compressor, &bytes))?;
         }
         Ok(packers)
+    }
+
+    /// Without a thread.
+    fn idle(bell: &Bell) -> Self {
+        let desk = Desk { papers: Mutex::default(), work: Condvar::new(), bell: bell.clone() };
+        Self { desk: Arc::new(desk), threads: Vec::new(), back: Vec::new() }
+    }
+
+    /// One thread more, which does this with each of its jobs.
+    fn begin(&mut self, pack: impl FnMut(&mut PackJob) + Send + 'static) -> io::Result<()> {
+        let (desk, number) = (self.desk.clone(), self.threads.len());
+        desk.papers().busy.push(false);
+        let thread = thread::Builder::new().name("forebay-pack".to_owned());
+        self.threads.push(thread.spawn(move || work(&desk, number, pack))?);
+        Ok(())
     }
 
     pub(super) fn add(&self, job: PackJob) {
@@ -96,12 +115,13 @@ impl Packers {
     ///
     /// # Panics
     /// If one of the threads has, with its words: the I/O thread then ends as by a panic of its own.
-    pub(super) fn done(&self, mut take: impl FnMut(PackJob)) {
-        let (done, failure) = {
+    pub(super) fn done(&mut self, take: impl FnMut(PackJob)) {
+        let failure = {
             let mut papers = self.desk.papers();
-            (std::mem::take(&mut papers.done), papers.failure.take())
+            std::mem::swap(&mut papers.done, &mut self.back);
+            papers.failure.take()
         };
-        done.into_iter().for_each(&mut take);
+        self.back.drain(..).for_each(take);
         if let Some(failure) = failure {
             panic!("a compression thread has panicked: {failure}");
         }
@@ -110,20 +130,26 @@ impl Packers {
 
 impl Drop for Packers {
     fn drop(&mut self) {
-        self.desk.papers().over = true;
+        let mut papers = self.desk.papers();
+        papers.over = true;
+        papers.waiting.clear();
+        let busy = papers.busy.clone();
+        drop(papers);
         self.desk.work.notify_all();
-        for thread in self.threads.drain(..) {
+        // How long a batch takes is nothing that a close may wait for beyond its deadline.
+        for (thread, _) in self.threads.drain(..).zip(busy).filter(|(_, busy)| !busy) {
             let _ = thread.join();
         }
     }
 }
 
 /// A thread's life. A job whose compression panics is back all the same: its memory is not lost.
-fn work(desk: &Desk, mut pack: impl FnMut(&mut PackJob)) {
-    while let Some(mut job) = desk.next() {
+fn work(desk: &Desk, number: usize, mut pack: impl FnMut(&mut PackJob)) {
+    while let Some(mut job) = desk.next(number) {
         let result = catch_unwind(AssertUnwindSafe(|| pack(&mut job)));
         let mut papers = desk.papers();
         papers.done.push(job);
+        papers.busy[number] = false;
         let failed = result.is_err();
         if let Err(panic) = result {
             papers.failure = Some(panic_text(&*panic));
@@ -144,19 +170,138 @@ pub(super) fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc::{Receiver, Sender, channel};
+
+    use forebay_engine::EngineConfig;
+    use forebay_mock_broker::MockBroker;
+
     use super::*;
+    use crate::compress::Codec;
+    use crate::core::{CoreConfig, DeliveryFailure, FailureKind, Flushed, Report, Request};
+    use crate::driver::{Security, Sink, SocketOptions, start};
+    use crate::topics::TopicTable;
+    use crate::wire::record::{Shape, encode_to};
+
+    /// Far beyond what anything here takes.
+    const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
 
     #[test]
     fn a_panic_gives_its_job_back_and_is_told() {
         let (mut poll, bell) = Bell::new().expect("a poll");
-        let desk = Arc::new(Desk { papers: Mutex::default(), work: Condvar::new(), bell });
-        let packers = Packers { desk: desk.clone(), threads: Vec::new() };
+        let mut packers = Packers::idle(&bell);
+        packers.begin(|_| panic!("on purpose")).expect("a thread");
         packers.add(PackJob::empty());
-        let thread = thread::spawn(move || work(&desk, |_| panic!("on purpose")));
         poll.poll(&mut mio::Events::with_capacity(1), None).expect("rung");
-        thread.join().expect("the panic was caught");
         let mut back = 0;
         let told = catch_unwind(AssertUnwindSafe(|| packers.done(|_| back += 1))).expect_err("told");
         assert_eq!((back, panic_text(&*told).as_str()), (1, "a compression thread has panicked: on purpose"));
+    }
+
+    /// A job that says when it begins and when it ends, and takes until it is told to go on.
+    struct Slow {
+        begun: Receiver<()>,
+        go_on: Sender<()>,
+        ended: Receiver<()>,
+    }
+
+    fn begin_slow(packers: &mut Packers, mut pack: impl FnMut(&mut PackJob) + Send + 'static) -> Slow {
+        let ((begin, begun), (go_on, told), (end, ended)) = (channel(), channel(), channel());
+        let slowly = move |job: &mut PackJob| {
+            begin.send(()).expect("the test listens");
+            told.recv_timeout(PATIENCE).expect("the test goes on");
+            pack(job);
+            end.send(()).expect("the test listens");
+        };
+        packers.begin(slowly).expect("a thread");
+        Slow { begun, go_on, ended }
+    }
+
+    #[test]
+    fn the_end_waits_for_idle_threads_and_not_for_busy_ones() {
+        let (_poll, bell) = Bell::new().expect("a poll");
+        let mut packers = Packers::idle(&bell);
+        let slow = begin_slow(&mut packers, |_| {});
+        packers.add(PackJob::empty());
+        slow.begun.recv_timeout(PATIENCE).expect("begun");
+        // Its closure is gone when it has ended.
+        let (held, gone) = channel::<()>();
+        packers.begin(move |_| held.send(()).expect("the test listens")).expect("a thread");
+        drop(packers);
+        assert!(gone.try_recv().is_err_and(|e| e == std::sync::mpsc::TryRecvError::Disconnected), "it was waited for");
+        slow.go_on.send(()).expect("it waits");
+        slow.ended.recv_timeout(PATIENCE).expect("it ends with its job");
+    }
+
+    struct Collect {
+        reports: Sender<Result<(), DeliveryFailure>>,
+        ended: Sender<Option<String>>,
+    }
+
+    impl Sink for Collect {
+        fn reports(&mut self, reports: &[Report]) {
+            for report in reports {
+                let result = report.result.clone().map(|_| ());
+                self.reports.send(result).expect("the test listens");
+            }
+        }
+
+        fn flushed(&mut self, _flushed: &[Flushed]) {}
+
+        fn ended(&mut self, failure: Option<&str>) {
+            self.ended.send(failure.map(str::to_owned)).expect("the test listens");
+        }
+    }
+
+    /// The whole I/O thread, with a batch that is still being compressed at the deadline of its close.
+    #[test]
+    fn a_close_ends_at_its_deadline_whatever_a_compression_thread_is_at() {
+        let broker = MockBroker::builder().partitions(1).start().expect("starts");
+        let (poll, bell) = Bell::new().expect("a poll");
+        let layout = EngineConfig { memory: 1 << 20, segment_size: 4096, due_bytes: 16_384 };
+        let (engine, io) = forebay_engine::new(layout, Arc::new(bell.clone())).expect("memory");
+        let topics = Arc::new(TopicTable::new());
+        let topic = topics.intern("orders").expect("legal");
+        let bytes = io.run_bytes();
+        let compression = Compression { codec: Codec::Snappy, level: 0 };
+        let mut packers = Packers::idle(&bell);
+        // What it does once it goes on is real: the slab must still be there, when everything else is gone.
+        let mut compressor = Compressor::new(compression, 1 << 20).expect("in this build");
+        let slow = begin_slow(&mut packers, move |job| job.run(&mut compressor, &bytes));
+        let config = CoreConfig {
+            bootstrap: vec![broker.bootstrap()],
+            compression: Some(compression),
+            compression_threads: 1,
+            ..CoreConfig::default()
+        };
+        let parts = Parts {
+            config,
+            sockets: SocketOptions::default(),
+            security: Security::default(),
+            poll,
+            bell,
+            io,
+            topics,
+            meters: Arc::default(),
+            cpu: None,
+        };
+        let ((reports, reported), (end, ended)) = (channel(), channel());
+        let driver = start(parts, Some(packers), Collect { reports, ended: end }).expect("a thread");
+        let mut lane = engine.producer_end().lane(topic.lane_tag(0)).expect("open");
+        let value = [7; 1_000];
+        let shape = Shape::measure(0, None, Some(value.len()), &[]).expect("small");
+        let mut claim = lane.claim(shape.total_len, shape.total_len).expect("room");
+        encode_to(&shape, 0, None, Some(&value), &[], &mut |bytes: &[u8]| claim.put(bytes));
+        claim.commit().expect("open");
+        slow.begun.recv_timeout(PATIENCE).expect("the batch is being compressed");
+
+        driver.request(Request::Close { deadline: driver.time_after(std::time::Duration::ZERO) }).expect("alive");
+        assert_eq!(ended.recv_timeout(PATIENCE).expect("a close ends"), None);
+        driver.join();
+        let failure = reported.try_recv().expect("an outcome").expect_err("closed");
+        assert!(failure.kind == FailureKind::Closed && !failure.possibly_appended, "{failure:?}");
+
+        drop((driver, lane, engine));
+        slow.go_on.send(()).expect("it waits");
+        slow.ended.recv_timeout(PATIENCE).expect("it ends with its batch");
     }
 }
