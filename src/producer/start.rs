@@ -1,0 +1,123 @@
+//! From a configuration to a running producer.
+
+use super::builder::BuilderParts;
+use super::sink::HubSink;
+use super::{Inner, Producer};
+use crate::config::{Acks, Config};
+use crate::error::BuildError;
+use crate::hub::Hub;
+use crate::interceptor::Chain;
+use crate::metrics::{self, Source};
+use crate::security::security;
+use crate::shared_senders::SharedSenders;
+use crate::sync::Mutex;
+use forebay_engine::EngineConfig;
+use forebay_io::core::CoreConfig;
+use forebay_io::driver::{self, Bell, Parts, SocketOptions};
+use forebay_io::metrics::{Meters, Windows};
+use forebay_io::topics::TopicTable;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+/// Bytes of a slab segment.
+const SEGMENT: usize = 4096;
+
+impl Producer {
+    pub(super) fn start(config: Config, given: BuilderParts) -> Result<Producer, BuildError> {
+        let interceptors = Chain::of(given.interceptors);
+        let callback = match &interceptors {
+            Some(chain) => Some(chain.clone().before(given.callback)),
+            None => given.callback,
+        };
+        let (poll, bell) = Bell::new()?;
+        let engine_config = EngineConfig {
+            memory: config.buffer_memory(),
+            segment_size: SEGMENT,
+            due_bytes: u32::try_from(config.batch_size()).unwrap_or(u32::MAX),
+        };
+        let (engine, io) = forebay_engine::new(engine_config, Arc::new(bell.clone()))?;
+        let topics = Arc::new(TopicTable::new());
+        let hub = Arc::new(Hub::new());
+        let failure = Arc::new(Mutex::new(None));
+        let sink = HubSink { hub: hub.clone(), topics: topics.clone(), callback, failure: failure.clone() };
+        let sockets = SocketOptions { send_buffer: config.send_buffer(), receive_buffer: config.receive_buffer() };
+        let security = security(&config, given.tokens)?;
+        if config.memory_lock() {
+            engine.lock_memory()?;
+        }
+        let meters = Arc::new(Meters::new(Windows::new(config.metrics_sample_window(), config.metrics_num_samples())));
+        let clock = bell.clock();
+        let client_id = config.client_id().into();
+        let source = Source { client_id, engine: engine.clone(), meters: meters.clone(), clock };
+        let parts = Parts {
+            config: core_config(&config),
+            sockets,
+            security,
+            poll,
+            bell,
+            io,
+            topics: topics.clone(),
+            meters,
+            cpu: config.io_cpu(),
+        };
+        // Before the I/O thread: this one ends when it is dropped.
+        let reporter = metrics::report(&config, source.clone(), given.on_statistics)?;
+        let driver = driver::spawn(parts, sink)?;
+        Ok(Producer {
+            inner: Arc::new(Inner {
+                config,
+                engine,
+                topics,
+                hub,
+                partitioner: given.partitioner,
+                interceptors,
+                source,
+                reporter,
+                shared_senders: SharedSenders::new(),
+                driver,
+                failure,
+                closed: AtomicBool::new(false),
+            }),
+        })
+    }
+}
+
+fn core_config(config: &Config) -> CoreConfig {
+    use forebay_io::core::Acks as CoreAcks;
+    CoreConfig {
+        client_id: config.client_id().to_owned(),
+        bootstrap: config.bootstrap_servers().to_vec(),
+        acks: match config.acks() {
+            Acks::None => CoreAcks::None,
+            Acks::Leader => CoreAcks::Leader,
+            Acks::All => CoreAcks::All,
+        },
+        enable_idempotence: config.enable_idempotence(),
+        max_in_flight: config.max_in_flight(),
+        linger: config.linger(),
+        batch_size: config.batch_size(),
+        batch_max_bytes: config.batch_max_bytes(),
+        compression: crate::config::compression(&config.settings),
+        compression_threads: config.compression_threads(),
+        sasl: config.security_protocol().has_sasl(),
+        max_request_size: config.max_request_size(),
+        long_request_size: config.long_request_size(),
+        request_timeout: config.request_timeout(),
+        delivery_timeout: config.delivery_timeout(),
+        retry_backoff: config.retry_backoff(),
+        retry_backoff_max: config.retry_backoff_max(),
+        reconnect_backoff: config.reconnect_backoff(),
+        reconnect_backoff_max: config.reconnect_backoff_max(),
+        retries: config.retries(),
+        metadata_max_age: config.metadata_max_age(),
+        metadata_max_idle: config.metadata_max_idle(),
+        rebootstrap: config.metadata_recovery().then(|| config.rebootstrap_trigger()),
+        connection_setup_timeout: config.connection_setup_timeout(),
+        connection_setup_timeout_max: config.connection_setup_timeout_max(),
+        connections_max_idle: config.connections_max_idle(),
+        spin: config.io_spin(),
+        adaptive_partitioning: config.adaptive_partitioning(),
+        availability_timeout: config.availability_timeout(),
+        allow_auto_create: config.allow_auto_create_topics(),
+    }
+}
