@@ -44,12 +44,19 @@ pub fn engine(segments: usize) -> (Engine, IoSide, Arc<Bell>) {
     (engine, io, bell)
 }
 
-/// Claims, writes and commits one record.
+/// Claims, writes and commits one record, as a producer does: in the open segment if it fits there.
 ///
 /// # Errors
 /// Those of the claim and the commit.
-#[inline]
+#[inline(always)]
 pub fn publish(lane: &mut Lane, record: &[u8]) -> Result<(), ClaimError> {
+    let Some(mut claim) = lane.claim_here(record.len()) else { return publish_in_next(lane, record) };
+    claim.chunk().copy_from_slice(record);
+    claim.commit()
+}
+
+#[inline(never)]
+fn publish_in_next(lane: &mut Lane, record: &[u8]) -> Result<(), ClaimError> {
     let mut claim = lane.claim(record.len(), record.len().min(HEAD))?;
     claim.put(record);
     claim.commit()

@@ -39,7 +39,7 @@ impl Core {
         let mut pending = std::mem::take(&mut self.scratch.lanes);
         self.io.close(&mut pending);
         for lane in pending.drain(..) {
-            self.admit(lane, now, now);
+            self.admit(lane, now);
         }
         self.scratch.lanes = pending;
     }
@@ -78,7 +78,7 @@ impl Core {
         let mut pending = std::mem::take(&mut self.scratch.lanes);
         self.io.finish(&mut pending);
         for lane in pending.drain(..) {
-            self.admit(lane, now, now);
+            self.admit(lane, now);
         }
         self.scratch.lanes = pending;
         let mut left = std::mem::take(&mut self.scratch.batches);

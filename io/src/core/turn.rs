@@ -63,15 +63,14 @@ impl Core {
     fn collect(&mut self, now: Time) {
         let mut lanes = std::mem::take(&mut self.scratch.lanes);
         self.io.collect_ready(&mut lanes);
-        // What came to life in deep sleep has rung; what a nap gathered may be as old as the nap.
-        let earliest = if self.slept_deep { self.rung.min(now) } else { self.last_turn };
         for lane in lanes.drain(..) {
-            self.admit(lane, earliest, now);
+            self.admit(lane, now);
         }
         self.scratch.lanes = lanes;
     }
 
-    pub(super) fn admit(&mut self, id: LaneId, earliest: Time, now: Time) {
+    /// Takes in a lane that has come to life.
+    pub(super) fn admit(&mut self, id: LaneId, now: Time) {
         if self.ledger.lane(id).is_none() {
             let tag = self.io.lane_tag(id);
             let partition = self.partition_of(tag, now);
@@ -82,6 +81,8 @@ impl Core {
         if lane.listed {
             return;
         }
+        // What came to life in deep sleep has rung; what a nap gathered may be as old as the nap.
+        let earliest = if self.slept_deep { self.rung.min(now) } else { self.last_turn };
         lane.activate(earliest, now);
         self.partitions[partition as usize].lanes.push(id);
         self.enlist(partition);
