@@ -1,5 +1,6 @@
 //! What other clients read back: Kafka's own Java consumers and librdkafka (`kcat`).
 
+use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -139,7 +140,11 @@ pub(crate) fn parse_dump(line: &str) -> Option<ConsumedRecord> {
 /// The line that [`parse_dump`] takes for this record.
 pub(crate) fn dumped(record: &ConsumedRecord) -> String {
     let hex = |bytes: Option<&[u8]>| {
-        bytes.map_or_else(|| "-".to_owned(), |bytes| bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+        let Some(bytes) = bytes else { return "-".to_owned() };
+        bytes.iter().fold(String::new(), |mut hex, byte| {
+            let _ = write!(hex, "{byte:02x}");
+            hex
+        })
     };
     let headers: Vec<String> = record
         .headers

@@ -1,6 +1,7 @@
 //! What users can name of each published crate, held against `xtask/public-api/CRATE.txt`: nothing of it changes unseen.
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -57,7 +58,11 @@ fn public_api(package: &str) -> Result<String, String> {
         .omit_auto_derived_impls(true)
         .build()
         .map_err(|e| format!("{}: {e}", json.display()))?;
-    Ok(api.items().map(|item| format!("{item}\n")).collect())
+    let mut text = String::new();
+    for item in api.items() {
+        let _ = writeln!(text, "{item}");
+    }
+    Ok(text)
 }
 
 fn file(package: &str) -> PathBuf {
@@ -77,12 +82,15 @@ fn held(package: &str, now: &str) -> Result<(), String> {
     if gone.is_empty() && new.is_empty() {
         return Ok(());
     }
-    let listed = |sign: &str, items: &[&str]| items.iter().map(|item| format!("\n  {sign} {item}")).collect::<String>();
+    let mut listed = String::new();
+    for (sign, items) in [("-", &gone), ("+", &new)] {
+        for item in items {
+            let _ = write!(listed, "\n  {sign} {item}");
+        }
+    }
     let breaks = if gone.is_empty() { "" } else { ": it breaks who uses what is gone (CHANGELOG.md must say so)" };
     Err(format!(
-        "the public API of {package} has changed{breaks}. If that is meant: cargo xtask semver --write{}{}",
-        listed("-", &gone),
-        listed("+", &new),
+        "the public API of {package} has changed{breaks}. If that is meant: cargo xtask semver --write{listed}"
     ))
 }
 

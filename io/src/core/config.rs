@@ -27,6 +27,7 @@ impl Acks {
 }
 
 /// The settings of a [`Core`](super::Core). Kafka's names stand beside each; the defaults are Kafka's.
+#[allow(clippy::struct_excessive_bools)] // settings, each of its own
 #[derive(Clone, Debug)]
 pub struct CoreConfig {
     /// `client.id`.
