@@ -240,9 +240,9 @@ impl Book {
         }
     }
 
-    /// The I/O thread does not run for that time: one hiccup with another that ends as this one begins.
+    /// The I/O thread does not run for that time: one hiccup with another after which it had no time to catch up.
     pub(crate) fn hiccup(&mut self, from: Time, to: Time) {
-        let from = if from == self.hiccup.1 { self.hiccup.0 } else { from };
+        let from = if from <= self.hiccup.1 + SLACK { self.hiccup.0 } else { from };
         self.hiccup = (from, to);
         self.longest_hiccup = self.longest_hiccup.max(to.since(from));
     }
