@@ -17,7 +17,7 @@ impl Ring for Awake {
     fn ring(&self) {}
 }
 
-/// A lane in a slab of its own, of segments of so many bytes.
+/// A lane in a slab of its own, of segments of so many bytes, or of four if there is no room for more.
 pub(crate) struct OneLane<const SEGMENT: usize>;
 
 pub(crate) struct LaneSender {
@@ -37,7 +37,9 @@ impl<const SEGMENT: usize> Queue for OneLane<SEGMENT> {
     type Receiver = LaneReceiver;
 
     fn open(capacity: usize, _longest: usize) -> (LaneSender, LaneReceiver) {
-        let config = EngineConfig { memory: capacity, segment_size: SEGMENT, due_bytes: DUE };
+        // A lane keeps the segment that it is in: with one or two in all, neither end would find any to go on with.
+        let config =
+            EngineConfig { memory: capacity, segment_size: SEGMENT.min(1 << (capacity / 4).ilog2()), due_bytes: DUE };
         let (engine, io) = forebay_engine::new(config, Arc::new(Awake)).expect("the slab fits in memory");
         let end = engine.producer_end();
         let lane = end.lane(1).expect("a new engine is open");
