@@ -235,7 +235,7 @@ impl World {
         }
         self.run_until(from + ms(300));
         self.quiet = true;
-        let limit = self.now + self.plan.config.delivery_timeout + ms(1_000);
+        let limit = self.now + last + ms(1_000);
         assert!(self.run_while(limit, |w| !w.book.all_done()), "everything has its outcome");
         // A network that hardly moves is slow in any weather; a topic that was refused is asked about again only when a
         // record has failed for it; and an old broker that has forgotten a producer cannot say what it has of a batch.
