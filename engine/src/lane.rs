@@ -517,6 +517,10 @@ impl Claim<'_> {
         let len = (self.limit - self.at) as u32;
         self.lane.witness_write(self.segment, self.at, len, self.beyond);
         let origin = if self.beyond { self.lane.rare.view.segment(self.segment) } else { self.lane.origin };
+        debug_assert!(
+            self.limit <= if self.beyond { self.lane.rare.view.segment_size().into() } else { self.lane.limit.raw() },
+            "a claim's chunk stays inside its segment"
+        );
         // SAFETY: I2: bytes from the committed position to the claim's end belong to the lane's one producer, whose
         // `&mut` this claim holds; both lie in the segment of `origin`, from which `at` is counted.
         unsafe { origin.slice_mut(self.at, len) }

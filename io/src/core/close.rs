@@ -1,6 +1,6 @@
 //! The end: take no more, deliver what is there, fail the rest at the deadline.
 
-use forebay_engine::mutant;
+use forebay_engine::{IoSide, mutant};
 
 use super::Core;
 use super::connections::Phase;
@@ -36,12 +36,7 @@ impl Core {
         let earlier = self.closing.deadline.map_or(deadline, |known| known.min(deadline));
         self.closing.deadline = Some(earlier);
         self.topics.close();
-        let mut pending = std::mem::take(&mut self.scratch.lanes);
-        self.io.close(&mut pending);
-        for lane in pending.drain(..) {
-            self.admit(lane, now);
-        }
-        self.scratch.lanes = pending;
+        self.take_in(IoSide::close, now);
     }
 
     /// Looks whether everything is delivered, and gives up when it is time.
@@ -75,12 +70,7 @@ impl Core {
 
     /// After this no record can be committed; whatever has no outcome fails.
     fn last_word(&mut self, now: Time) {
-        let mut pending = std::mem::take(&mut self.scratch.lanes);
-        self.io.finish(&mut pending);
-        for lane in pending.drain(..) {
-            self.admit(lane, now);
-        }
-        self.scratch.lanes = pending;
+        self.take_in(IoSide::finish, now);
         let mut left = std::mem::take(&mut self.scratch.batches);
         left.extend(self.batches.iter().filter(|(_, batch)| !batch.done).map(|(id, _)| id));
         if !left.is_empty() {

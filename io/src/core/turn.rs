@@ -3,7 +3,7 @@
 //! The cost of a turn follows the active lanes. Partitions that could not send anyway (their leader's slots are all in
 //! use) are not even looked at, so that the I/O thread does not chase its senders.
 
-use forebay_engine::{LaneId, mutant};
+use forebay_engine::{IoSide, LaneId, mutant};
 
 use super::Core;
 use super::lane::{AGE_PARTS, Lane};
@@ -59,10 +59,14 @@ impl Core {
         }
     }
 
-    /// Takes in lanes that have come to life.
     fn collect(&mut self, now: Time) {
+        self.take_in(IoSide::collect_ready, now);
+    }
+
+    /// Takes in the lanes that `list` names: those that have come to life.
+    pub(super) fn take_in(&mut self, list: impl FnOnce(&mut IoSide, &mut Vec<LaneId>), now: Time) {
         let mut lanes = std::mem::take(&mut self.scratch.lanes);
-        self.io.collect_ready(&mut lanes);
+        list(&mut self.io, &mut lanes);
         for lane in lanes.drain(..) {
             self.admit(lane, now);
         }
@@ -70,7 +74,7 @@ impl Core {
     }
 
     /// Takes in a lane that has come to life.
-    pub(super) fn admit(&mut self, id: LaneId, now: Time) {
+    fn admit(&mut self, id: LaneId, now: Time) {
         if self.ledger.lane(id).is_none() {
             let tag = self.io.lane_tag(id);
             let partition = self.partition_of(tag, now);
