@@ -23,7 +23,7 @@ pub(crate) fn step() -> Step {
     Step::timed("peers", |step| {
         // As the tests are built: that is used again, and nothing is timed. An example among the targets makes cargo count the
         // features of what tests depend on, as it does for tests.
-        let programs = ["forebay-peers", "peer-stub", "peer-kernel", "peer-forebay"];
+        let programs = ["forebay-peers", "peer-stub", "peer-kernel", "peer-driver", "peer-forebay"];
         let mut targets = vec!["--example", "smallest"];
         targets.extend(programs.iter().flat_map(|name| ["--bin", name]));
         let smoke = run::succeeds(run::workspace("build", &targets)).and_then(|()| {

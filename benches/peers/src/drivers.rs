@@ -59,6 +59,7 @@ impl Drivers {
         let path = match peer {
             Peer::Forebay => beside("peer-forebay"),
             Peer::Kernel => beside("peer-kernel"),
+            Peer::Driver => beside("peer-driver"),
             Peer::Librdkafka => {
                 // librdkafka itself as well, whose C code cargo's profile optimises or not.
                 let (options, profile): (&[_], _) = if timed { (&["--release"], "release") } else { (&[], "debug") };

@@ -1,4 +1,4 @@
-//! Forebay beside librdkafka, franz-go, Kafka's Java producer and the kernel alone: the same records to the same broker, in
+//! Forebay beside librdkafka, franz-go, Kafka's Java producer, the kernel alone and the driver alone: the same records to the same broker, in
 //! rounds in which everybody has one shot. `BENCHMARKING.md` tells how to read it.
 
 #![forbid(unsafe_code)]
@@ -38,7 +38,7 @@ struct Options {
     #[arg(long, default_value_t = 5)]
     rounds: usize,
 
-    /// Who takes part: forebay, librdkafka, franz-go, java, kernel.
+    /// Who takes part: forebay, librdkafka, franz-go, java, kernel, driver.
     #[arg(long, value_delimiter = ',')]
     peers: Vec<String>,
 
@@ -118,7 +118,7 @@ fn run(options: &Options) -> Result<bool, String> {
         let mut wanted = Peer::ALL.to_vec();
         if !options.peers.is_empty() {
             if let Some(unknown) = options.peers.iter().find(|name| Peer::ALL.iter().all(|peer| peer.name() != *name)) {
-                return Err(format!("{unknown} is no peer: forebay, librdkafka, franz-go, java, kernel"));
+                return Err(format!("{unknown} is no peer: forebay, librdkafka, franz-go, java, kernel, driver"));
             }
             wanted.retain(|peer| options.peers.iter().any(|name| peer.name() == name));
         }

@@ -3,7 +3,7 @@
 use crate::scenario::{Against, Scenario, Who};
 use std::fmt;
 
-/// A producer, or the kernel's part of one.
+/// A producer, the kernel's part of one, or what the driver itself costs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Peer {
     Forebay,
@@ -11,6 +11,7 @@ pub(crate) enum Peer {
     FranzGo,
     Java,
     Kernel,
+    Driver,
 }
 
 /// Out of the box, or with what is known to help it.
@@ -28,7 +29,8 @@ pub(crate) struct Entry {
 }
 
 impl Peer {
-    pub(crate) const ALL: [Peer; 5] = [Peer::Forebay, Peer::Librdkafka, Peer::FranzGo, Peer::Java, Peer::Kernel];
+    pub(crate) const ALL: [Peer; 6] =
+        [Peer::Forebay, Peer::Librdkafka, Peer::FranzGo, Peer::Java, Peer::Kernel, Peer::Driver];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -37,6 +39,7 @@ impl Peer {
             Peer::FranzGo => "franz-go",
             Peer::Java => "java",
             Peer::Kernel => "kernel",
+            Peer::Driver => "driver",
         }
     }
 }
@@ -46,6 +49,7 @@ impl fmt::Display for Entry {
         match (self.peer, self.tuning) {
             (Peer::Forebay, _) => f.write_str("forebay"),
             (Peer::Kernel, _) => f.write_str("kernel only"),
+            (Peer::Driver, _) => f.write_str("driver only"),
             (peer, Tuning::Default) => write!(f, "{}, default", peer.name()),
             (peer, Tuning::Tuned) => write!(f, "{}, tuned", peer.name()),
         }
@@ -72,13 +76,18 @@ pub(crate) fn entries(scenario: &Scenario) -> Vec<Entry> {
     if scenario.who == Who::AllAndKernel {
         entries.push(entry(Peer::Kernel, Tuning::Default));
     }
+    // Its outcomes may be told by one thread only.
+    let all = matches!(scenario.who, Who::All | Who::AllAndKernel);
+    if all && scenario.senders == 1 && scenario.against == Against::Stub {
+        entries.push(entry(Peer::Driver, Tuning::Default));
+    }
     entries
 }
 
 impl Entry {
     /// Whether it runs at the best settings that it has here.
     pub(crate) fn is_best(self) -> bool {
-        self.tuning == Tuning::Tuned || matches!(self.peer, Peer::Forebay | Peer::Kernel)
+        self.tuning == Tuning::Tuned || matches!(self.peer, Peer::Forebay | Peer::Kernel | Peer::Driver)
     }
 
     /// About how many records a second: a shot's records are chosen by it.
@@ -87,6 +96,7 @@ impl Entry {
         let fast = match self.peer {
             Peer::Forebay => of_size(10e6, 1.2e9),
             Peer::Kernel => of_size(30e6, 4e9),
+            Peer::Driver => 100e6,
             Peer::Librdkafka | Peer::FranzGo | Peer::Java => of_size(2.2e6, 0.7e9),
         };
         match (scenario.against, scenario.codec) {
@@ -110,6 +120,7 @@ impl Entry {
                 }
             }
             Peer::Kernel => settings.push(("batch.size", "1000000".into())),
+            Peer::Driver => {}
             Peer::Librdkafka => {
                 settings.push(("enable.idempotence", "true".into()));
                 settings.push(("linger.ms", linger));

@@ -11,7 +11,8 @@ const LEFT: f64 = 170.0;
 const RIGHT: f64 = 90.0;
 const ROW: f64 = 22.0;
 /// By contestant, in the order of a scenario's cells: forebay first.
-const COLOURS: [&str; 8] = ["#d62728", "#1f77b4", "#6baed6", "#2ca02c", "#98df8a", "#9467bd", "#c5b0d5", "#7f7f7f"];
+const COLOURS: [&str; 9] =
+    ["#d62728", "#1f77b4", "#6baed6", "#2ca02c", "#98df8a", "#9467bd", "#c5b0d5", "#7f7f7f", "#c7c7c7"];
 
 /// Draws all that there is to draw into `out`.
 pub(crate) fn draw(out: &Path, all: &[Kept]) -> Result<(), String> {
@@ -99,6 +100,7 @@ fn colour(entry: &str, at: usize) -> usize {
         "java, default",
         "java, tuned",
         "kernel only",
+        "driver only",
     ];
     names.iter().position(|name| *name == entry).unwrap_or(at % COLOURS.len())
 }

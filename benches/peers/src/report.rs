@@ -25,9 +25,9 @@ impl Kept {
         self.cells.iter().find(|cell| cell.entry.starts_with(name))
     }
 
-    /// Everybody but forebay and the kernel.
+    /// Everybody but forebay, the kernel and the driver.
     pub(crate) fn peers(&self) -> impl Iterator<Item = &Cell> {
-        self.cells.iter().filter(|cell| cell.entry != "forebay" && cell.entry != "kernel only")
+        self.cells.iter().filter(|cell| !["forebay", "kernel only", "driver only"].contains(&cell.entry.as_str()))
     }
 }
 
@@ -130,11 +130,12 @@ fn machines(all: &[Kept]) -> String {
     for kept in all {
         let of = |name: &str| kept.machine[name].as_str().unwrap_or_default().to_owned();
         let line = format!(
-            "{} × {}, {} GiB, {}; {}; {}; {}; commit {}; {}; `{}`",
+            "{} × {}, {} GiB, {}; {}; {}; {}; {}; commit {}; {}; `{}`",
             kept.machine["processors"],
             of("processor"),
             kept.machine["memory_gib"],
             of("system"),
+            of("hiccups"),
             of("rustc"),
             of("go"),
             of("java"),
