@@ -1,12 +1,15 @@
-//! A lane's producer end: claim, write in place, commit or abort.
-//!
-//! One of the two files with pointer work (through [`SlabView`]).
+//! A lane's producer end: where its claims come from, and its life beside the I/O side.
+
+mod claim;
+
+pub use claim::Claim;
+use claim::{Place, Span};
 
 use crate::engine::Shared;
 use crate::lane_shared::{ACTIVE, CLOSED, DEAD, LaneShared, RETIRED, RETIRING};
-use crate::order::{ABORT, PUBLISH};
+use crate::order::ABORT;
 use crate::position::Position;
-use crate::segments::{Chain, NIL};
+use crate::segments::NIL;
 use crate::slab::{LINE, Origin, SlabView};
 use crate::sync::{Arc, fence, light_barrier, spin_loop};
 use crate::{ClaimError, Grant, LaneId};
@@ -296,66 +299,6 @@ impl Lane {
         }
     }
 
-    /// Takes back the claim in progress, and the segments taken for it if it went `beyond` the open one.
-    #[cold]
-    #[inline(never)]
-    fn abort(&mut self, beyond: bool) {
-        if beyond && self.rare.span.taken.count > 0 {
-            self.rare.engine.give_back(self.rare.span.taken);
-        }
-        self.unreserve();
-    }
-
-    /// Where the claim in progress goes on behind `segment`.
-    #[cold]
-    #[inline(never)]
-    fn segment_after(&self, segment: u32) -> u32 {
-        if segment == self.rare.segment { self.rare.span.taken.first } else { self.rare.engine.table.next(segment) }
-    }
-
-    /// Writes more bytes than the segment under way has place for.
-    #[cold]
-    #[inline(never)]
-    fn put_across(&mut self, at: Aside, mut bytes: &[u8]) -> Aside {
-        // Taken apart into a claim that is neither committed nor aborted here: both are the business of the one it stands for.
-        let Aside { segment, at, limit, left } = at;
-        let claim = Claim { segment, at, limit, left, end: Position::START, beyond: true, lane: self };
-        let mut claim = std::mem::ManuallyDrop::new(claim);
-        while !bytes.is_empty() {
-            let chunk = claim.chunk();
-            let (now, later) = bytes.split_at(chunk.len().min(bytes.len()));
-            chunk[..now.len()].copy_from_slice(now);
-            claim.advance(now.len());
-            bytes = later;
-        }
-        Aside { segment: claim.segment, at: claim.at, limit: claim.limit, left: claim.left }
-    }
-
-    /// The open segment is the one in which the claim in `span` ends.
-    #[cold]
-    #[inline(never)]
-    fn move_to_end(&mut self) {
-        let Place { segment, position } = self.rare.span.end;
-        let shift = self.rare.view.shift();
-        let start = Position::new(position.ordinal(shift), 0, shift);
-        self.rare.segment = segment;
-        self.origin = self.rare.view.origin(segment, start);
-        self.limit = start.advance(self.rare.view.segment_size());
-    }
-
-    /// Tells the model checker which bytes a claim is about to write; nothing outside loom.
-    #[inline(always)]
-    fn witness_write(&self, segment: u32, at: u64, len: u32, beyond: bool) {
-        if cfg!(loom) {
-            let (segment, start) = if beyond {
-                (segment, at as u32)
-            } else {
-                (self.rare.segment, self.position.offset(self.rare.view.shift()))
-            };
-            self.rare.engine.slab.witness_write(segment, start, len);
-        }
-    }
-
     fn consumed(&self) -> Position {
         Position::from_raw(self.shared.consumed.load(Relaxed))
     }
@@ -437,161 +380,5 @@ impl Drop for Lane {
                 _ => return,
             }
         }
-    }
-}
-
-/// Where a claim ends.
-#[derive(Clone, Copy)]
-struct Place {
-    segment: u32,
-    position: Position,
-}
-
-/// A claim that takes segments, as [`Lane::prepare_slow`] has it.
-#[derive(Clone, Copy)]
-struct Span {
-    /// Where its first byte goes.
-    segment: u32,
-    offset: u32,
-    /// Its end in that segment.
-    limit: u32,
-    left: usize,
-    /// Segments taken for it.
-    taken: Chain,
-    end: Place,
-}
-
-impl Span {
-    const NOTHING: Span = Span {
-        segment: NIL,
-        offset: 0,
-        limit: 0,
-        left: 0,
-        taken: Chain::EMPTY,
-        end: Place { segment: NIL, position: Position::START },
-    };
-}
-
-/// Where the writing of a claim has got to.
-#[derive(Clone, Copy)]
-struct Aside {
-    segment: u32,
-    at: u64,
-    limit: u64,
-    left: usize,
-}
-
-/// Claimed bytes, to be written from first to last and committed. Dropped without commit, it leaves no trace.
-///
-/// It is made to live in registers. As a larger value it was moved through memory, and a wide load behind narrow stores waits until
-/// all stores before it have reached the cache, those of the record before included: most of the time of a hand-off
-/// (`benches/rivals`). So what is rare is called by value and lies in the lane.
-#[must_use = "a claim that is not committed is aborted"]
-pub struct Claim<'a> {
-    /// Where the next byte goes, if the claim went `beyond` the open segment.
-    segment: u32,
-    /// A position in the open segment, or beyond it an offset in `segment`.
-    at: u64,
-    /// End of the claim in this segment, counted as `at` is.
-    limit: u64,
-    /// Bytes not written yet.
-    left: usize,
-    /// Where the claim ends.
-    end: Position,
-    /// More of it is in the lane's `span`.
-    beyond: bool,
-    lane: &'a mut Lane,
-}
-
-impl Claim<'_> {
-    /// Bytes still to be written.
-    #[inline]
-    pub fn remaining(&self) -> usize {
-        self.left
-    }
-
-    /// The rest of the claim that lies in the present segment, to be written in place; [`Claim::advance`] moves on.
-    /// For a claim that fits its segment this is all of it.
-    #[inline(always)]
-    pub fn chunk(&mut self) -> &mut [u8] {
-        let len = (self.limit - self.at) as u32;
-        self.lane.witness_write(self.segment, self.at, len, self.beyond);
-        let origin = if self.beyond { self.lane.rare.view.segment(self.segment) } else { self.lane.origin };
-        debug_assert!(
-            self.limit <= if self.beyond { self.lane.rare.view.segment_size().into() } else { self.lane.limit.raw() },
-            "a claim's chunk stays inside its segment"
-        );
-        // SAFETY: I2: bytes from the committed position to the claim's end belong to the lane's one producer, whose
-        // `&mut` this claim holds; both lie in the segment of `origin`, from which `at` is counted.
-        unsafe { origin.slice_mut(self.at, len) }
-    }
-
-    /// Says that the next `count` bytes of the present [`Claim::chunk`] are written.
-    ///
-    /// # Panics
-    /// If `count` is more than that chunk has.
-    #[inline]
-    pub fn advance(&mut self, count: usize) {
-        assert!(count <= (self.limit - self.at) as usize, "a claim is advanced within its chunk");
-        self.at += count as u64;
-        self.left -= count;
-        if self.at == self.limit && self.left > 0 {
-            self.segment = self.lane.segment_after(self.segment);
-            self.at = 0;
-            self.limit = u64::from(self.lane.rare.view.segment_size().min(self.left as u32));
-        }
-    }
-
-    /// Writes the next bytes, across segments where need be.
-    ///
-    /// # Panics
-    /// If `bytes` is longer than what remains of the claim.
-    #[inline]
-    pub fn put(&mut self, bytes: &[u8]) {
-        assert!(bytes.len() <= self.left, "a claim holds no more than was claimed");
-        if bytes.len() <= (self.limit - self.at) as usize {
-            self.chunk()[..bytes.len()].copy_from_slice(bytes);
-            self.advance(bytes.len());
-        } else {
-            // By value, there and back: a claim whose address were taken would live in memory.
-            let aside = Aside { segment: self.segment, at: self.at, limit: self.limit, left: self.left };
-            Aside { segment: self.segment, at: self.at, limit: self.limit, left: self.left } =
-                self.lane.put_across(aside, bytes);
-        }
-    }
-
-    /// Publishes the claim as one record: the I/O side sees all of it or nothing. All bytes must have been written
-    /// (bytes never written hold what an earlier record left there).
-    ///
-    /// # Errors
-    /// [`ClaimError::Closed`] if the I/O side ended while the claim was held; nothing was published then.
-    #[inline(always)] // where it is not, the claim and the answer come through memory
-    pub fn commit(self) -> Result<(), ClaimError> {
-        let this = std::mem::ManuallyDrop::new(self);
-        // SAFETY: `this` is never used or dropped after; reading out its `lane` reference ends the claim's borrow.
-        let lane: &mut Lane = unsafe { std::ptr::read(&raw const this.lane) };
-        if this.beyond {
-            lane.move_to_end();
-        }
-        lane.position = this.end;
-        // P1. `reserved` has this value already: no claim is in progress any more.
-        lane.shared.producer.committed.store(this.end.raw(), PUBLISH);
-        lane.origin.prefetch_write(this.end.raw() + AHEAD, 2);
-        if !mutant!("commit_barrier_missing") {
-            light_barrier();
-        }
-        if lane.shared.claim.state.load(Relaxed) == ACTIVE || mutant!("a_commit_ignores_the_state") {
-            Ok(())
-        } else {
-            lane.commit_slow()
-        }
-    }
-}
-
-impl Drop for Claim<'_> {
-    /// Aborts: no hole stays, and segments taken for the claim go back.
-    #[inline]
-    fn drop(&mut self) {
-        self.lane.abort(self.beyond);
     }
 }
