@@ -89,6 +89,29 @@ fn no_more_jobs_are_out_than_keep_the_threads_busy() {
 }
 
 #[test]
+fn partitions_take_turns_at_threads_that_are_always_busy() {
+    let (mut w, mut lanes) = proven(CoreConfig { compression_threads: 1, ..threaded() }, 4);
+    w.hold_jobs = true;
+    for id in 0..240 {
+        assert!(w.send(&mut lanes[id as usize % 4], id, 500));
+    }
+    w.run(ms(20));
+    // Every other answer is there before the next job is back: nobody waits for anything but the threads.
+    for _ in 0..20 {
+        let job = w.jobs.remove(0);
+        w.core.packed(job);
+        w.run(ms(20));
+    }
+    let sent: Vec<_> = w.cluster.partitions.iter().map(|partition| partition.log.len() - 1).collect();
+    let (least, most) = (sent.iter().min().expect("four"), sent.iter().max().expect("four"));
+    assert!(*least > 0 && most - least <= 4, "a batch has three records: {sent:?}");
+    w.hold_jobs = false;
+    w.finish_jobs();
+    assert!(w.run_until(secs(5), |w| w.records_delivered() == 244), "{:?}", w.reports);
+    assert_all_memory_is_back(&mut w);
+}
+
+#[test]
 fn what_expires_while_it_is_compressed_keeps_its_memory_until_it_is_back_and_leaves_no_gap() {
     let (mut w, mut lanes) = proven(CoreConfig { delivery_timeout: secs(40), ..threaded() }, 1);
     let lane = &mut lanes[0];

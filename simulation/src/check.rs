@@ -97,11 +97,18 @@ impl World {
             }
         }
         for (topic, partition, log) in self.cluster.logs() {
-            let mut last: BTreeMap<usize, usize> = BTreeMap::new();
+            let mut last: BTreeMap<usize, (usize, i64)> = BTreeMap::new();
             let mut seen = std::collections::BTreeSet::new();
-            for (offset, id) in log.ids().filter(|(_, id)| seen.insert(*id)) {
+            for (offset, id, producer) in log.records().filter(|(_, id, _)| seen.insert(*id)) {
                 let (lane, ordinal) = ordinals[&id];
-                let before = last.insert(lane, ordinal);
+                // The epochs are used up, and the producer has a new id: of a request under the old one, which had failed with an
+                // unknown outcome, a broker that still acts on it cannot know that it is old.
+                let fate = self.book.records[id as usize].outcome.as_ref();
+                let unknown = matches!(fate, Some(Err(failure)) if failure.possibly_appended);
+                if unknown && last.get(&lane).is_some_and(|(_, newer)| *newer != producer) {
+                    continue;
+                }
+                let before = last.insert(lane, (ordinal, producer)).map(|(before, _)| before);
                 assert!(
                     before.is_none_or(|before| before < ordinal),
                     "record {id} (number {ordinal} of lane {lane}) is at offset {offset} of topic {topic} partition \

@@ -37,7 +37,9 @@ fn perf_sends_verifies_and_reports_exactly_the_agreed_fields() {
     assert_eq!(report["records_acked"], 20_000);
     assert_eq!(report["records_failed"], 0);
     for name in ["seconds", "records_per_sec", "mb_per_sec", "cpu_seconds", "cpu_ns_per_record", "max_rss_bytes"] {
-        assert!(report[name].as_f64() > Some(0.0), "{name} is {}", report[name]);
+        // Without the system's clock of CPU time nothing is known of it.
+        let unknown = cfg!(forebay_portable) && name.starts_with("cpu_");
+        assert!(report[name].as_f64() > Some(0.0) || unknown, "{name} is {}", report[name]);
     }
     assert!(err.contains("verified"), "{err}");
 }

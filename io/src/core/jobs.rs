@@ -106,6 +106,41 @@ impl Core {
         packing.front().copied().filter(is_back)
     }
 
+    /// Has what is due compressed elsewhere, as far as that may be. Partitions take turns: whoever comes after the one served last
+    /// is first, and each gives one batch before any gives another. Else the first ones would keep the threads busy for ever.
+    pub(super) fn hand_out(&mut self, pressure: bool, now: Time) {
+        let mut waiting = std::mem::take(&mut self.scratch.to_pack);
+        waiting.sort_unstable();
+        let first = waiting.partition_point(|partition| *partition <= self.packed_last);
+        waiting.rotate_left(first);
+        let mut due = waiting.len();
+        while due > 0 {
+            due = 0;
+            for number in &waiting {
+                let more = self.is_due(*number, pressure, now);
+                if more && self.may_hand_out(*number) && self.begin_job(*number, now) {
+                    self.packed_last = *number;
+                    due += 1;
+                }
+            }
+        }
+        for number in waiting.drain(..) {
+            if self.packed_head(number).is_some() {
+                self.listening = true;
+            } else if self.is_due(number, pressure, now) {
+                // A job that comes back is the next that can change anything.
+                self.partitions[number as usize].blocked = true;
+            } else {
+                self.listening = true;
+            }
+        }
+        self.scratch.to_pack = waiting;
+    }
+
+    fn is_due(&mut self, number: u32, pressure: bool, now: Time) -> bool {
+        self.due(number, pressure, now).is_some_and(|due| due <= now)
+    }
+
     /// Whether another batch of a partition may go out: no more than may be in flight, so that what is cut later still
     /// grows, and no more than keeps the threads busy.
     pub(super) fn may_hand_out(&self, number: u32) -> bool {

@@ -115,6 +115,8 @@ pub struct Core {
     jobs: VecDeque<PackJob>,
     /// Jobs that are not back, those of `jobs` included.
     lent_jobs: usize,
+    /// The partition that gave the last one.
+    packed_last: u32,
     idempotence: Idempotence,
     commands: VecDeque<Command>,
     closing: Closing,
@@ -152,6 +154,7 @@ struct Scratch {
     gone: Vec<LaneId>,
     runs: Vec<Run>,
     again: Vec<u32>,
+    to_pack: Vec<u32>,
     batches: Vec<batch::BatchId>,
     produced: Vec<Produced>,
 }
@@ -181,6 +184,7 @@ impl Core {
             compressor,
             jobs: VecDeque::new(),
             lent_jobs: 0,
+            packed_last: 0,
             commands: VecDeque::new(),
             closing: Closing::default(),
             denied: None,

@@ -20,6 +20,8 @@ enum Verdict {
     Gathering(Time),
     /// Not before this moment, whatever comes.
     Later(Time),
+    /// May be sent to this broker, and is compressed elsewhere before that.
+    ToPack(usize),
     /// Nothing there.
     Empty,
     /// Waits for the cluster: an answer, a connection, metadata.
@@ -171,11 +173,18 @@ impl Core {
                     self.due_at = self.due_at.min(due);
                     self.listening = true;
                 }
+                Verdict::ToPack(broker) => {
+                    if self.packed_head(number).is_some() {
+                        self.brokers.get_mut(broker).ready.push(number);
+                    }
+                    self.scratch.to_pack.push(number);
+                }
                 Verdict::Later(due) => self.due_at = self.due_at.min(due),
                 Verdict::Empty => self.listening = true,
                 Verdict::Blocked => {}
             }
         }
+        self.hand_out(pressure, now);
         for broker in 0..self.brokers.len() {
             if !self.brokers.get(broker).ready.is_empty() {
                 self.send_to(broker, now);
@@ -232,25 +241,11 @@ impl Core {
             (Some(broker), Some(_)) => match self.brokers.get(broker).throttled_until {
                 until if until > now => Verdict::Later(until),
                 _ if self.packs_elsewhere() && self.partitions[number as usize].retry.is_empty() => {
-                    self.hand_out(number, broker, pressure, now)
+                    Verdict::ToPack(broker)
                 }
                 _ => Verdict::Ready(broker),
             },
             _ => self.reach(number, broker, now).map_or(Verdict::Blocked, Verdict::Later),
-        }
-    }
-
-    /// Has what is due compressed elsewhere, as far as that may be; ready is what has come back.
-    fn hand_out(&mut self, number: u32, broker: usize, pressure: bool, now: Time) -> Verdict {
-        let mut more = self.due(number, pressure, now).is_some_and(|due| due <= now);
-        while more && self.may_hand_out(number) && self.begin_job(number, now) {
-            more = self.due(number, pressure, now).is_some_and(|due| due <= now);
-        }
-        match self.packed_head(number) {
-            Some(_) => Verdict::Ready(broker),
-            // A job that comes back is the next that can change anything.
-            None if more => Verdict::Blocked,
-            None => Verdict::Empty,
         }
     }
 

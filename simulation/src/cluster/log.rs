@@ -128,7 +128,14 @@ impl Log {
 
     /// All records, by offset.
     pub(crate) fn ids(&self) -> impl Iterator<Item = (i64, u64)> + '_ {
-        self.batches.iter().flat_map(|b| b.ids.iter().enumerate().map(|(n, id)| (b.offset + n as i64, *id)))
+        self.records().map(|(offset, id, _)| (offset, id))
+    }
+
+    /// The same with the producer id that they came under.
+    pub(crate) fn records(&self) -> impl Iterator<Item = (i64, u64, i64)> + '_ {
+        self.batches
+            .iter()
+            .flat_map(|b| b.ids.iter().enumerate().map(|(n, id)| (b.offset + n as i64, *id, b.producer.0)))
     }
 }
 

@@ -39,7 +39,9 @@ fn high_water_mark(status: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::{cpu_time, high_water_mark, max_rss};
+    use super::high_water_mark;
+    #[cfg(all(target_os = "linux", not(forebay_portable)))]
+    use super::{cpu_time, max_rss};
 
     #[test]
     fn the_high_water_mark_is_read_from_the_status_page() {
@@ -48,7 +50,7 @@ mod tests {
         assert_eq!(high_water_mark("VmHWM:\tmuch kB\n"), None);
     }
 
-    #[cfg(target_os = "linux")]
+    #[cfg(all(target_os = "linux", not(forebay_portable)))]
     #[test]
     fn this_process_uses_memory_and_time() {
         assert!(max_rss() > 0);
