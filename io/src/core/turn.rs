@@ -184,7 +184,9 @@ impl Core {
                 Verdict::Blocked => {}
             }
         }
-        self.hand_out(pressure, now);
+        if !self.scratch.to_pack.is_empty() {
+            self.hand_out(pressure, now);
+        }
         for broker in 0..self.brokers.len() {
             if !self.brokers.get(broker).ready.is_empty() {
                 self.send_to(broker, now);
