@@ -160,7 +160,7 @@ fn many_blocked_senders_all_get_their_turn() {
 fn each_limit_has_an_error_of_its_own() {
     let broker = broker(2);
     let producer = builder(&broker)
-        .configure(|config| config.max_block(Duration::from_millis(200)).batch_max_bytes(50_000))
+        .configure(|config| config.max_block(Duration::from_millis(200)).max_request_size(50_000))
         .build()
         .expect("a producer");
     let topic = producer.topic("limits").expect("a name");
@@ -168,7 +168,7 @@ fn each_limit_has_an_error_of_its_own() {
     let huge = vec![0; 50_000];
     let error = sender.send(Record::to(topic).value(&huge)).expect_err("never fits");
     assert!(
-        matches!(error.kind, SendErrorKind::TooLarge { size, limit: 50_000, setting: "batch.max.bytes" } if size > 50_000),
+        matches!(error.kind, SendErrorKind::TooLarge { size, limit: 50_000, setting: "max.request.size" } if size > 50_000),
         "{}",
         error.kind
     );
@@ -187,6 +187,35 @@ fn each_limit_has_an_error_of_its_own() {
     assert!(matches!(producer.sender(), Err(SendErrorKind::Closed)));
     assert_eq!(producer.flush(LONG), Err(FlushError::Closed));
     producer.close(LONG).expect("closing twice is no error");
+}
+
+#[test]
+fn a_record_larger_than_a_batch_may_be_goes_alone() {
+    // Kafka's default limit is that of a request: a value of 1,000,000 bytes is no trouble, whatever a batch may hold.
+    for (batch_max, threads, sizes) in [
+        (1_000_000, "0", [10, 1_000_000, 10, 1_048_576 - 512]),
+        (2_000, "0", [10, 1_000_000, 100, 50_000]),
+        (2_000, "2", [10, 1_000_000, 100, 50_000]),
+    ] {
+        let broker = broker(1);
+        let builder = builder(&broker).set("compression.type", "lz4").set("io.compression.threads", threads);
+        let producer = builder.configure(|config| config.batch_max_bytes(batch_max)).build().expect("a producer");
+        let topic = producer.topic("large").expect("a name");
+        let mut sender = producer.sender().expect("open");
+        let value: Vec<u8> = (0..1_048_576_u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+        let mut receipts = Vec::new();
+        for _ in 0..3 {
+            for size in sizes {
+                let record = Record::to(topic).partition(0).value(&value[..size]);
+                receipts.push(sender.send(record).map_err(|e| e.kind).expect("fits"));
+            }
+        }
+        for (number, receipt) in receipts.into_iter().enumerate() {
+            let delivery = producer.wait(receipt, LONG).expect("delivered");
+            assert_eq!(delivery.offset, Some(number as i64), "in order, {threads} threads");
+        }
+        producer.close(LONG).expect("all delivered");
+    }
 }
 
 #[test]

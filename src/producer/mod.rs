@@ -137,7 +137,6 @@ impl Inner {
     fn limit(&self) -> (usize, &'static str) {
         let config = &self.config;
         [
-            (config.batch_max_bytes().saturating_sub(BATCH_OVERHEAD), "batch.max.bytes"),
             (config.max_request_size().saturating_sub(BATCH_OVERHEAD), "max.request.size"),
             (self.engine.total_bytes(), "buffer.memory"),
         ]
