@@ -120,7 +120,9 @@ fn small(all: &[Kept]) -> Row {
     let mut row = Row::new("16 B, saturated, 1 and 4 partitions", "20 ns");
     for kept in named(all, "saturated-16b") {
         let Some(cost) = forebay(kept).and_then(|cell| median(&cell.cpu())) else { continue };
-        row.add(format!("{}p: {cost:.1} ns", kept.scenario.partitions), cost <= 20.0);
+        let driver = driver(kept);
+        let measured = format!("{}p: {cost:.1} ns{}", kept.scenario.partitions, less(driver));
+        row.add(measured, cost - driver <= 20.0);
     }
     row
 }
