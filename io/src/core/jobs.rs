@@ -14,6 +14,7 @@ use super::Core;
 use super::batch::BatchId;
 use super::pack::{give_back, overwrite};
 use super::report::{DeliveryFailure, FailureKind};
+use super::send::take_turns;
 use crate::compress::{Codec, Compressor};
 use crate::time::Time;
 use crate::wire::crc::crc32c;
@@ -110,24 +111,20 @@ impl Core {
     /// is first, and each gives one batch before any gives another. Else the first ones would keep the threads busy for ever.
     pub(super) fn hand_out(&mut self, pressure: bool, now: Time) {
         let mut waiting = std::mem::take(&mut self.scratch.to_pack);
-        waiting.sort_unstable();
-        let first = waiting.partition_point(|partition| *partition <= self.packed_last);
-        waiting.rotate_left(first);
-        let mut due = waiting.len();
-        while due > 0 {
-            due = 0;
+        take_turns(&mut waiting, self.packed_last);
+        let mut any = true;
+        while any {
+            any = false;
             for number in &waiting {
                 let more = self.is_due(*number, pressure, now);
                 if more && self.may_hand_out(*number) && self.begin_job(*number, now) {
                     self.packed_last = *number;
-                    due += 1;
+                    any = true;
                 }
             }
         }
         for number in waiting.drain(..) {
-            if self.packed_head(number).is_some() {
-                self.listening = true;
-            } else if self.is_due(number, pressure, now) {
+            if self.packed_head(number).is_none() && self.is_due(number, pressure, now) {
                 // A job that comes back is the next that can change anything.
                 self.partitions[number as usize].blocked = true;
             } else {
@@ -143,7 +140,7 @@ impl Core {
 
     /// Whether another batch of a partition may go out: no more than may be in flight, so that what is cut later still
     /// grows, and no more than keeps the threads busy.
-    pub(super) fn may_hand_out(&self, number: u32) -> bool {
+    fn may_hand_out(&self, number: u32) -> bool {
         let partition = &self.partitions[number as usize];
         let limit = partition.in_flight_limit(self.cfg.max_in_flight, self.cfg.enable_idempotence);
         partition.in_flight.len() + partition.packing.len() < limit
@@ -151,7 +148,7 @@ impl Core {
     }
 
     /// Makes a job of what a partition's lanes hold. False if that is nothing.
-    pub(super) fn begin_job(&mut self, number: u32, now: Time) -> bool {
+    fn begin_job(&mut self, number: u32, now: Time) -> bool {
         let topic = self.partitions[number as usize].topic;
         let limit = self.cfg.batch_max_bytes.min(self.metadata.largest_batch(topic));
         let Some(id) = self.gather(number, limit, now) else { return false };

@@ -35,16 +35,19 @@ enum Next {
     Nothing,
 }
 
+/// Puts partitions in order: whoever comes after the one served last is first.
+pub(super) fn take_turns(partitions: &mut [u32], last: u32) {
+    partitions.sort_unstable();
+    let first = partitions.partition_point(|partition| *partition <= last);
+    partitions.rotate_left(first);
+}
+
 impl Core {
     /// Sends what a broker's ready partitions hold, as far as request slots reach.
     pub(super) fn send_to(&mut self, broker: usize, now: Time) {
         let mut ready = std::mem::take(&mut self.brokers.get_mut(broker).ready);
         if let Some(conn) = self.ready_connection(broker) {
-            // Whoever comes after the one served last is first.
-            ready.sort_unstable();
-            let cursor = self.brokers.get(broker).cursor;
-            let first = ready.partition_point(|partition| *partition <= cursor);
-            ready.rotate_left(first);
+            take_turns(&mut ready, self.brokers.get(broker).cursor);
             self.fill_requests(broker, conn, &mut ready, now);
         } else {
             ready.clear();
