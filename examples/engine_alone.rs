@@ -36,7 +36,7 @@ impl Bell {
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let bell = Arc::new(Bell::default());
-    let config = EngineConfig { memory: 64 << 10, segment_size: 4096, due_bytes: 16 << 10 };
+    let config = EngineConfig { memory: 64 << 10, segment_size: 4096, due_bytes: 16 << 10, ahead_bytes: 16 << 10 };
     let (engine, io) = forebay_engine::new(config, bell.clone())?;
 
     let counts = thread::scope(|scope| {

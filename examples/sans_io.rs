@@ -29,7 +29,7 @@ impl Ring for NoBell {
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let broker = MockBroker::builder().start()?;
-    let layout = EngineConfig { memory: 1 << 20, segment_size: 4096, due_bytes: 16 << 10 };
+    let layout = EngineConfig { memory: 1 << 20, segment_size: 4096, due_bytes: 16 << 10, ahead_bytes: 64 << 10 };
     let (engine, io) = forebay_engine::new(layout, Arc::new(NoBell))?;
     let topics = Arc::new(TopicTable::new());
     let orders = topics.intern("orders")?;

@@ -58,7 +58,7 @@ impl<'s, 'a> Reservation<'s, 'a> {
         self.left
     }
 
-    /// All of the value that is not written yet, in place: always there if the record fits a segment of the buffer (4 KiB)
+    /// All of the value that is not written yet, in place: always there if the record fits a segment of the buffer (2 KiB)
     /// and nothing was written through [`Write`] yet; None if the value is in several pieces, which [`Write`] handles.
     ///
     /// Bytes that the caller leaves alone keep what an earlier record left there.

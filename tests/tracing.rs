@@ -125,7 +125,7 @@ fn a_subscriber_hears_of_everything_but_records() {
     }
     broker.faults().stall_responses(false);
     let mut sender = waiter.join().expect("no panic").expect("memory came");
-    has(&["span DEBUG forebay::wait memory", "segments=1"]);
+    has(&["span DEBUG forebay::wait memory", "segments=2"]);
 
     producer.flush(LONG).expect("delivered");
     let before = lines().len();

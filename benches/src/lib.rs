@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Bytes of a segment, as a producer uses them by default.
-pub const SEGMENT: usize = 4096;
+pub const SEGMENT: usize = 2048;
 /// Bytes of a record's head, which must not straddle segments.
 pub const HEAD: usize = 18;
 
@@ -39,7 +39,12 @@ impl Ring for Bell {
 /// If the system refuses the memory.
 pub fn engine(segments: usize) -> (Engine, IoSide, Arc<Bell>) {
     let bell = Arc::new(Bell::default());
-    let config = EngineConfig { memory: segments * SEGMENT, segment_size: SEGMENT, due_bytes: 16 * 1024 };
+    let config = EngineConfig {
+        memory: segments * SEGMENT,
+        segment_size: SEGMENT,
+        due_bytes: 16 * 1024,
+        ahead_bytes: 64 * 1024,
+    };
     let (engine, io) = forebay_engine::new(config, bell.clone()).expect("a small slab");
     (engine, io, bell)
 }

@@ -54,7 +54,12 @@ impl Pipe {
     pub fn new(partitions: usize) -> Self {
         let config =
             CoreConfig { bootstrap: vec!["node0:9092".into()], linger: Duration::ZERO, ..CoreConfig::default() };
-        let layout = EngineConfig { memory: 1024 * SEGMENT, segment_size: SEGMENT, due_bytes: 16 * 1024 };
+        let layout = EngineConfig {
+            memory: 1024 * SEGMENT,
+            segment_size: SEGMENT,
+            due_bytes: 16 * 1024,
+            ahead_bytes: 64 * 1024,
+        };
         let (engine, io) = forebay_engine::new(layout, Arc::new(Bell::default())).expect("a small slab");
         let topics = Arc::new(TopicTable::new());
         let topic = topics.intern("orders").expect("a legal name");

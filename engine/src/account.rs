@@ -22,9 +22,10 @@ pub struct Account {
     pub open: usize,
     /// With bytes that were taken and not released: in flight or in quarantine.
     pub in_flight: usize,
-    /// With senders: for a claim in progress, granted and not used yet, or published since the last look at the lane.
+    /// With senders: for a claim in progress, granted and not used yet, held by a lane and not begun, or published since the last
+    /// look at the lane.
     pub with_senders: usize,
-    /// Runs that were not released: not segments, and no part of the sum.
+    /// Holds of runs that were not released, one for each run and each segment that it touches: no part of the sum.
     pub runs: usize,
 }
 
@@ -104,7 +105,9 @@ impl IoSide {
                 book.found(reader.segment, if holds == 1 { Class::Open } else { Class::InFlight });
             }
             let mut segment = reader.segment;
-            for _ in reader.position.ordinal(shift)..reader.committed.ordinal(shift) {
+            let from =
+                if segment == NIL { reader.position.next_segment(shift) } else { reader.start(shift).skip(1, shift) };
+            for _ in 0..from.segments_to(reader.committed, shift) {
                 segment = if segment == NIL { reader.shared.first() } else { table.next(segment) };
                 book.found(segment, Class::Published);
             }

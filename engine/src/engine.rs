@@ -1,8 +1,8 @@
 //! What both sides share, and the application side's handles.
 
 use crate::doorbell::Doorbell;
-use crate::free_ring::FreeRing;
-use crate::lane::Lane;
+use crate::free_ring::{AT_ONCE, FreeRing};
+use crate::lane::{Lane, PaceLimits};
 use crate::lane_shared::LaneShared;
 use crate::mailbox::{Inbox, Look, Mailbox};
 use crate::ready::ReadyList;
@@ -27,6 +27,7 @@ pub(crate) struct Shared {
     pub(crate) doorbell: Doorbell,
     pub(crate) lanes: Mutex<Registry>,
     due_bytes: u64,
+    pub(crate) pace: PaceLimits,
     total: usize,
 }
 
@@ -61,6 +62,10 @@ impl Shared {
             doorbell: Doorbell::new(bell),
             lanes: Mutex::new(Registry { lanes: Vec::new(), vacant: Vec::new(), closed: false }),
             due_bytes: u64::from(config.due_bytes),
+            pace: PaceLimits::new(
+                (config.ahead_bytes >> config.segment_size.trailing_zeros()).min(AT_ONCE as u32),
+                total,
+            ),
             total,
         };
         let all: Vec<u32> = (0..total as u32).collect();
@@ -81,8 +86,15 @@ impl Shared {
         self.total * self.slab.view().segment_size() as usize
     }
 
-    /// `wanted` segments, from the grant or from what is free; `most` is what a waiter should ask for.
-    pub(crate) fn supply(&self, wanted: u32, most: u32, grant: Option<Grant>) -> Result<Chain, ClaimError> {
+    /// `wanted` segments, from the grant or from what is free; of that up to `at_once`, if there is plenty. `most` is what a waiter
+    /// should ask for.
+    pub(crate) fn supply(
+        &self,
+        wanted: u32,
+        at_once: u32,
+        most: u32,
+        grant: Option<Grant>,
+    ) -> Result<Chain, ClaimError> {
         if let Some(grant) = grant {
             return grant.split(wanted).ok_or(ClaimError::Full { segments: most });
         }
@@ -94,9 +106,14 @@ impl Shared {
             return Err(ClaimError::Full { segments: most });
         }
         self.hot
-            .take(wanted, &self.table, |part| self.return_part(part))
-            .or_else(|| self.reserve.take(wanted, &self.table, |part| self.return_part(part)))
+            .take(wanted, at_once, &self.table, |part| self.return_part(part))
+            .or_else(|| self.reserve.take(wanted, at_once, &self.table, |part| self.return_part(part)))
             .ok_or(ClaimError::Full { segments: most })
+    }
+
+    /// Segments that were ever taken from the free rings; a snapshot.
+    pub(crate) fn taken(&self) -> u64 {
+        self.hot.taken() + self.reserve.taken()
     }
 
     /// The part of a chain that was taken before a ring ran dry.
@@ -115,6 +132,11 @@ impl Shared {
         if !mutant!("a_return_is_silent") {
             self.doorbell.memory_wanted();
         }
+    }
+
+    /// A lane looks after so many bytes whether it is due.
+    pub(crate) fn due(&self) -> u32 {
+        self.due_bytes.max(self.slab.view().segment_size().into()).min(1 << 30) as u32
     }
 
     /// A lane holds `bytes` untaken bytes: enough for a batch?

@@ -11,7 +11,7 @@ use crossbeam_utils::CachePadded;
 use std::sync::atomic::Ordering::Relaxed;
 
 /// Segments taken by one exchange at most. Few under loom, so that a model's chain can be longer.
-const AT_ONCE: usize = if cfg!(loom) { 2 } else { 32 };
+pub(crate) const AT_ONCE: usize = if cfg!(loom) { 2 } else { 32 };
 
 pub(crate) struct FreeRing {
     taken: CachePadded<TakerLine>,
@@ -57,16 +57,22 @@ impl FreeRing {
         self.tail.store(tail + segments.len() as u64, FREE_PUT); // P3
     }
 
-    /// Takes `count` segments as a chain, all or none. A chain of more than [`AT_ONCE`] is several exchanges: if the ring
-    /// runs dry between them, what was taken goes to `give_back`.
-    pub(crate) fn take(&self, count: u32, table: &SegmentTable, give_back: impl FnOnce(Chain)) -> Option<Chain> {
+    /// Takes `count` segments as a chain, all or none, and up to `most` of those that follow each other in memory. A chain of more than
+    /// [`AT_ONCE`] is several exchanges: if the ring runs dry between them, what was taken goes to `give_back`.
+    pub(crate) fn take(
+        &self,
+        count: u32,
+        most: u32,
+        table: &SegmentTable,
+        give_back: impl FnOnce(Chain),
+    ) -> Option<Chain> {
         let mut taken = [NIL; AT_ONCE];
         let mut chain = Chain::EMPTY;
         let mut last = NIL;
         while chain.count < count {
-            let missing = (count - chain.count) as usize;
-            let now = missing.min(AT_ONCE);
-            if !self.advance(missing as u64, &mut taken[..now]) {
+            let places = (most.max(count) - chain.count).min(AT_ONCE as u32);
+            let now = self.advance((count - chain.count).into(), &mut taken[..places as usize]);
+            if now == 0 {
                 give_back(chain);
                 return None;
             }
@@ -87,44 +93,57 @@ impl FreeRing {
     pub(crate) fn drain(&self, count: usize, out: &mut Vec<u32>) {
         for _ in 0..count {
             let mut taken = [NIL];
-            if !self.advance(1, &mut taken) {
+            if self.advance(1, &mut taken) == 0 {
                 return;
             }
             out.extend(taken);
         }
     }
 
-    /// Takes as many segments as `out` has places, if the ring holds at least `wanted`.
-    fn advance(&self, wanted: u64, out: &mut [u32]) -> bool {
-        let count = out.len() as u64;
+    /// Takes `wanted` segments if the ring holds so many, or else none; with more places in `out`, those on top that follow in memory;
+    /// with fewer, only so many of them. Answers how many it took.
+    fn advance(&self, wanted: u64, out: &mut [u32]) -> usize {
+        let places = out.len() as u64;
         let mut head = self.taken.head.load(FREE_HEAD_SEE);
         loop {
             // P3: what the putter did to these segments comes before what we do; by way of the taker who saw that tail first (P10).
-            if self.taken.known.load(FREE_KNOWN_SEE) < head + wanted {
+            let mut known = self.taken.known.load(FREE_KNOWN_SEE);
+            if known < head + wanted {
                 // P9: whoever moved `head` here had seen a tail at least as far, so we do too and the difference is never
                 // negative. It may be stale, and the exchange says so.
                 let tail = self.tail.load(FREE_TAKE);
                 debug_assert!(tail >= head, "a free ring's head never passes its tail");
                 if tail.wrapping_sub(head) < wanted {
-                    return false;
+                    return 0;
                 }
                 self.taken.known.store(tail, FREE_KNOWN_PUT);
+                known = tail;
             }
+            let mut count = (known - head).min(places);
             // Read before the exchange: while `head` stands here, these places cannot be overwritten. After it they can,
             // as soon as others have sent a ring's worth of segments round.
-            for (position, place) in (head..).zip(out.iter_mut()) {
-                *place = self.place(position).load(Relaxed);
+            let mut before = NIL;
+            for at in 0..count {
+                let segment = self.place(head + at).load(Relaxed);
+                // On top only what follows in memory.
+                if at >= wanted && segment != before + 1 {
+                    count = at;
+                    break;
+                }
+                out[at as usize] = segment;
+                before = segment;
             }
+            let out = &mut out[..count as usize];
             if mutant!("free_take_without_exchange") {
                 self.taken.head.store(head + count, FREE_HEAD_PUT);
-                return true;
+                return out.len();
             }
             match self.taken.head.compare_exchange_weak(head, head + count, FREE_HEAD_PUT, FREE_HEAD_SEE) {
                 Ok(_) => {
                     if mutant!("free_places_read_after_the_exchange") {
-                        (head..).zip(out).for_each(|(position, place)| *place = self.place(position).load(Relaxed));
+                        (head..).zip(&mut *out).for_each(|(at, place)| *place = self.place(at).load(Relaxed));
                     }
-                    return true;
+                    return out.len();
                 }
                 Err(now) => head = now,
             }
@@ -145,6 +164,11 @@ impl FreeRing {
     pub(crate) fn len(&self) -> usize {
         let head = self.taken.head.load(Relaxed);
         self.tail.load(Relaxed).saturating_sub(head) as usize
+    }
+
+    /// How many were ever taken; a snapshot.
+    pub(crate) fn taken(&self) -> u64 {
+        self.taken.head.load(Relaxed)
     }
 
     /// How many of `wanted` segments may be put until the ring holds `target`. `head` is the putter's last look at the takers'
@@ -168,11 +192,28 @@ mod tests {
         let table = SegmentTable::new(4);
         let ring = FreeRing::new(4);
         ring.put(&[2, 0, 3]);
-        assert_eq!(ring.take(4, &table, |_| ()), None);
-        let chain = ring.take(3, &table, |_| ()).expect("three are there");
+        assert_eq!(ring.take(4, 4, &table, |_| ()), None);
+        let chain = ring.take(3, 3, &table, |_| ()).expect("three are there");
         assert_eq!((chain.first, table.next(2), table.next(0)), (2, 0, 3));
         assert_eq!(ring.len(), 0);
-        assert_eq!(ring.take(1, &table, |_| ()), None);
+        assert_eq!(ring.take(1, 1, &table, |_| ()), None);
+    }
+
+    #[test]
+    fn more_is_taken_only_of_what_follows_in_memory() {
+        let table = SegmentTable::new(64);
+        let ring = FreeRing::new(64);
+        ring.put(&(0..64).collect::<Vec<_>>());
+        let take = |count, most| ring.take(count, most, &table, |_| ()).map(|chain| (chain.first, chain.count));
+        assert_eq!(take(1, 16), Some((0, 16)));
+        assert_eq!(take(2, 3), Some((16, 3)));
+        assert_eq!(take(33, 36), Some((19, 36)), "two exchanges");
+        assert_eq!(take(10, 64), None, "all that are wanted or none");
+        ring.put(&[7, 3, 4, 5, 9, 10, 11, 12]);
+        assert_eq!(take(1, 64), Some((55, 9)), "not 7");
+        assert_eq!(take(2, 8), Some((7, 4)), "those that are wanted, whatever they are, and what follows the last");
+        assert_eq!(take(1, 3), Some((9, 3)));
+        assert_eq!(take(1, 3), Some((12, 1)));
     }
 
     #[test]
@@ -183,7 +224,7 @@ mod tests {
         assert_eq!(ring.room(2, 3, &mut head), 2);
         ring.put(&[0, 1]);
         assert_eq!(ring.room(2, 1, &mut head), 0);
-        ring.take(2, &table, |_| ()).expect("two are there");
+        ring.take(2, 2, &table, |_| ()).expect("two are there");
         assert_eq!((ring.room(2, 1, &mut head), head), (1, 2));
     }
 }

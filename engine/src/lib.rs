@@ -32,7 +32,7 @@
 //! | pair | from | to | what becomes visible |
 //! |---|---|---|---|
 //! | P1 | commit: `committed` | `observe` | record bytes, segment links, ends, windows |
-//! | P2 | abort: `reserved` | retire | the abandoned bytes were written before the segment goes elsewhere |
+//! | P2 | abort: `reserved` | retire | the abandoned bytes were written before the segment goes elsewhere; links that a refused claim cut |
 //! | P3 | `FreeRing::put`: tail | `FreeRing::take` | the last reads of the freed bytes |
 //! | P4 | `Mailbox::grant` | `Mailbox::look` | the chain's links, the last reads of its bytes |
 //! | P5 | `ReadyList::push` | `take_all` | the list's links, the lane's first publish |
@@ -79,10 +79,14 @@ pub use run::{Run, RunBytes};
 pub struct EngineConfig {
     /// Bytes of the slab (`buffer.memory`); rounded down to whole segments.
     pub memory: usize,
-    /// Bytes of a segment: a power of two. 4,096 unless you have measured better.
+    /// Bytes of a segment: a power of two. 2,048 unless you have measured better.
     pub segment_size: usize,
     /// A lane with so many untaken bytes wakes a napping I/O thread (`batch.size`).
     pub due_bytes: u32,
+    /// A lane that fills fast takes up to so many bytes of segments at once, those behind each other in memory where it can: fewer
+    /// exchanges on the free rings, longer runs. It holds what it has not begun until it is retired. 0: one segment at a time.
+    /// `due_bytes` is a good value; more than a megabyte or so gives nothing.
+    pub ahead_bytes: u32,
 }
 
 /// What wakes the I/O thread: an eventfd, a condition variable, a flag in a simulation.

@@ -2,7 +2,7 @@
 
 use crate::engine::Shared;
 use crate::mailbox::Mailbox;
-use crate::run::Run;
+use crate::run::{Run, last_segment};
 use crate::segments::Chain;
 use crate::sync::Arc;
 use std::collections::VecDeque;
@@ -13,6 +13,7 @@ const HOT_BYTES: usize = 4 << 20;
 pub(crate) struct Memory {
     /// Which slab our runs are of.
     slab: u32,
+    shift: u32,
     /// Per segment: runs not released, plus one while a lane is being read in it.
     holds: Box<[u32]>,
     held: usize,
@@ -34,6 +35,7 @@ impl Memory {
         let total = shared.total();
         Memory {
             slab: NEXT_SLAB.fetch_add(1, Ordering::Relaxed),
+            shift: shared.slab.view().shift(),
             holds: vec![0; total].into_boxed_slice(),
             held: 0,
             freed: Vec::with_capacity(total),
@@ -61,6 +63,12 @@ impl Memory {
         self.held += 1;
     }
 
+    /// A lane begins to be read in this segment, of which a run was made already.
+    #[inline]
+    pub(crate) fn hold_more(&mut self, segment: u32) {
+        self.holds[segment as usize] += 1;
+    }
+
     /// A lane leaves this segment, or one of its runs is released.
     #[inline]
     pub(crate) fn let_go(&mut self, segment: u32) {
@@ -73,33 +81,61 @@ impl Memory {
         }
     }
 
-    /// Makes a run of bytes just taken, or lengthens the last one.
+    /// A lane gives back a segment that it has not begun.
+    pub(crate) fn take_back(&mut self, segment: u32) {
+        debug_assert!(self.holds[segment as usize] == 0, "a segment that was not begun is not read");
+        self.freed.push(segment);
+    }
+
+    /// Makes a run of bytes just taken, or lengthens the last one: each of the segments that it touches is held once more.
     #[inline]
     pub(crate) fn mint(&mut self, segment: u32, start: u32, len: u32, out: &mut Vec<Run>) {
+        let mut first = segment;
+        let place = |segment: u32, start: u32| (u64::from(segment) << self.shift) + u64::from(start);
         match out.last_mut() {
-            Some(last) if last.segment == segment && last.start + last.len == start && last.slab == self.slab => {
+            Some(last)
+                if last.slab == self.slab
+                    && place(last.segment, last.start) + u64::from(last.len) == place(segment, start)
+                    && last.len.checked_add(len).is_some() =>
+            {
+                if start > 0 {
+                    first += 1; // the last run holds this one already
+                }
                 last.len += len;
             }
-            _ => {
-                self.holds[segment as usize] += 1;
-                out.push(Run { slab: self.slab, segment, start, len });
-            }
+            _ => out.push(Run { slab: self.slab, segment, start, len }),
+        }
+        for segment in first..=last_segment(segment, start, len, self.shift) {
+            let holds = &mut self.holds[segment as usize];
+            self.held += usize::from(*holds == 0);
+            *holds += 1;
         }
     }
 
     #[expect(clippy::needless_pass_by_value, reason = "the run is used up: whoever gives it owns its bytes no more")]
     pub(crate) fn split(&mut self, run: Run, at: usize) -> (Run, Run) {
         assert!(at < run.len() && at > 0, "a run is divided inside");
-        self.holds[run.segment as usize] += 1;
+        let cut = u64::from(run.start) + at as u64;
+        let (segment, start) = (run.segment + (cut >> self.shift) as u32, (cut & ((1 << self.shift) - 1)) as u32);
+        if start > 0 {
+            self.holds[segment as usize] += 1;
+        }
         let at = at as u32;
-        let second = Run { slab: run.slab, segment: run.segment, start: run.start + at, len: run.len - at };
+        let second = Run { slab: run.slab, segment, start, len: run.len - at };
         (Run { len: at, ..run }, second)
     }
 
     #[inline]
     #[expect(clippy::needless_pass_by_value, reason = "the run is used up: its bytes are nobody's after this")]
     pub(crate) fn release(&mut self, run: Run) {
-        self.let_go(run.segment);
+        for segment in run.segment..=last_segment(run.segment, run.start, run.len, self.shift) {
+            self.let_go(segment);
+        }
+    }
+
+    /// How many segments a run touches.
+    pub(crate) fn touches(&self, run: &Run) -> usize {
+        (last_segment(run.segment, run.start, run.len, self.shift) - run.segment + 1) as usize
     }
 
     /// Whole segments as runs, all `count` or none. What was freed since the last settle is nobody's yet; the rings are the
@@ -134,6 +170,7 @@ impl Memory {
         if self.freed.is_empty() {
             return;
         }
+        self.freed.sort_unstable();
         let room = shared.hot.room(self.hot_target, self.freed.len(), &mut self.hot_head);
         let (hot, rest) = self.freed.split_at(room);
         shared.hot.put(hot);

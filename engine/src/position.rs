@@ -1,19 +1,13 @@
 //! Monotonic positions in a lane's stream of bytes.
 
-/// A place in a lane: the how-manieth segment of the lane, and an offset in it that may equal the segment's size
-/// ("full, the next not begun"). Ordered as the bytes are.
+/// A place in a lane: the bytes before it, the unused ends of its segments included. So segments begin at multiples of their size, and
+/// the end of a full one is also the start of the next, begun or not.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) struct Position(u64);
 
 impl Position {
-    /// The start of a lane that has no segment yet.
+    /// The start of a lane.
     pub(crate) const START: Position = Position(0);
-
-    #[inline]
-    pub(crate) fn new(ordinal: u64, offset: u32, shift: u32) -> Position {
-        debug_assert!(u64::from(offset) <= 1 << shift);
-        Position((ordinal << (shift + 1)) | u64::from(offset))
-    }
 
     #[inline]
     pub(crate) fn from_raw(raw: u64) -> Position {
@@ -25,30 +19,40 @@ impl Position {
         self.0
     }
 
-    /// How many segments of the lane came before.
+    /// Where the first segment begins that has no byte before this.
     #[inline]
-    pub(crate) fn ordinal(self, shift: u32) -> u64 {
-        self.0 >> (shift + 1)
+    pub(crate) fn next_segment(self, shift: u32) -> Position {
+        Position((self.0 + ((1 << shift) - 1)) >> shift << shift)
     }
 
-    /// Offset in the segment, `0..=segment_size`.
+    /// Where the segment begins that has the byte before this.
     #[inline]
-    pub(crate) fn offset(self, shift: u32) -> u32 {
-        (self.0 & ((1 << (shift + 1)) - 1)) as u32
+    pub(crate) fn segment_before(self, shift: u32) -> Position {
+        Position((self.0 - 1) >> shift << shift)
     }
 
-    /// Bytes further in the same segment.
+    /// Where so many segments more begin.
+    #[inline]
+    pub(crate) fn skip(self, segments: u32, shift: u32) -> Position {
+        Position(self.0 + (u64::from(segments) << shift))
+    }
+
+    /// Segments from the one that begins here to the last one with a byte before `end`.
+    #[inline]
+    pub(crate) fn segments_to(self, end: Position, shift: u32) -> u32 {
+        ((end.0.saturating_sub(self.0) + ((1 << shift) - 1)) >> shift) as u32
+    }
+
+    /// Bytes further, in the same segment or in those that follow it in memory.
     #[inline]
     pub(crate) fn advance(self, bytes: u32) -> Position {
         Position(self.0 + u64::from(bytes))
     }
 
-    /// Bytes from `self` to `later`, counting the unused end of a segment as bytes: exact within one segment,
-    /// zero only if the two are equal, at most one segment too many otherwise per segment crossed.
+    /// Bytes from `self` to `later`, the unused ends of segments included; zero only if the two are equal.
     #[inline]
-    pub(crate) fn distance(self, later: Position, shift: u32) -> u64 {
-        let segments = later.ordinal(shift).wrapping_sub(self.ordinal(shift));
-        (segments << shift).wrapping_add(u64::from(later.offset(shift))).wrapping_sub(u64::from(self.offset(shift)))
+    pub(crate) fn distance(self, later: Position) -> u64 {
+        later.0.wrapping_sub(self.0)
     }
 }
 
@@ -57,15 +61,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn order_and_distance_follow_the_bytes() {
-        let shift = 4;
-        let full = Position::new(0, 16, shift);
-        let next = Position::new(1, 0, shift);
-        assert!(full < next);
-        assert_eq!(full.ordinal(shift), 0);
-        assert_eq!(full.offset(shift), 16);
-        assert_eq!(Position::new(0, 3, shift).distance(Position::new(0, 9, shift), shift), 6);
-        assert_eq!(Position::new(0, 3, shift).distance(Position::new(2, 9, shift), shift), 38);
-        assert_eq!(Position::new(0, 9, shift).advance(7), full);
+    fn segments_begin_at_multiples_of_their_size() {
+        let at = Position::from_raw;
+        let next = [0, 1, 15, 16, 17].map(|raw| at(raw).next_segment(4).raw());
+        assert_eq!(next, [0, 16, 16, 16, 32]);
+        let before = [1, 15, 16, 17].map(|raw| at(raw).segment_before(4).raw());
+        assert_eq!(before, [0, 0, 0, 16]);
+        let begun = [0, 16, 17, 32, 33, 48].map(|raw| at(16).segments_to(at(raw), 4));
+        assert_eq!(begun, [0, 0, 1, 1, 2, 2]);
+        assert_eq!(at(16).skip(2, 4), at(48));
+        assert_eq!(at(3).distance(at(3).advance(38)), 38);
     }
 }

@@ -3,16 +3,22 @@
 use crate::engine::Shared;
 use crate::sync::Arc;
 
-/// A contiguous stretch of bytes inside one segment. Not `Clone`: whoever holds it owns the bytes (I4). It goes back with
-/// [`IoSide::release`](crate::IoSide::release); a run that is merely dropped leaks its segment until the engine goes.
+/// A contiguous stretch of bytes, in one segment or in several that follow each other in memory. Not `Clone`: whoever holds it owns the bytes (I4). It goes back with
+/// [`IoSide::release`](crate::IoSide::release); a run that is merely dropped leaks its segments until the engine goes.
 #[derive(Debug)]
-#[must_use = "a run must be released, or its segment is lost to the engine"]
+#[must_use = "a run must be released, or its segments are lost to the engine"]
 pub struct Run {
     /// Which slab: a run of one engine is never looked up in another.
     pub(crate) slab: u32,
     pub(crate) segment: u32,
     pub(crate) start: u32,
     pub(crate) len: u32,
+}
+
+/// The last segment that a stretch touches.
+#[inline]
+pub(crate) fn last_segment(segment: u32, start: u32, len: u32, shift: u32) -> u32 {
+    segment + ((u64::from(start) + u64::from(len) - 1) >> shift) as u32
 }
 
 impl Run {
@@ -29,7 +35,7 @@ impl Run {
 }
 
 /// Reads and writes the bytes of runs away from the [`IoSide`](crate::IoSide): a run that was moved to another thread is
-/// that thread's until it moves back (I4). It holds the slab alive; the run's segment comes back only by
+/// that thread's until it moves back (I4). It holds the slab alive; the run's segments come back only by
 /// [`IoSide::release`](crate::IoSide::release).
 ///
 /// The hand-over there and back must order what the two sides do with the bytes, as any channel does.

@@ -84,14 +84,14 @@ impl Slab {
     pub(crate) fn run<'a>(&'a self, run: &'a Run) -> &'a [u8] {
         self.witness_read(run.segment, run.start, run.len);
         // SAFETY: I4: whoever holds the run owns its bytes; it is borrowed for reading as long as the slice lives.
-        unsafe { self.view.slice(run.segment, run.start, run.len) }
+        unsafe { self.view.slice(run.segment, run.start, run.len()) }
     }
 
     /// The bytes of a run of this slab, for writing: who may do that is who holds the run alone.
     pub(crate) fn run_mut<'a>(&'a self, run: &'a mut Run) -> &'a mut [u8] {
         self.witness_write(run.segment, run.start, run.len);
         // SAFETY: I4: the run is held exclusively for as long as the slice lives.
-        unsafe { self.view.slice_mut(run.segment, run.start, run.len) }
+        unsafe { self.view.slice_mut(run.segment, run.start, run.len()) }
     }
 
     /// Tells the model checker that these bytes are written now; nothing outside loom.
@@ -99,7 +99,7 @@ impl Slab {
     #[cfg_attr(not(loom), expect(clippy::unused_self, reason = "the witness is there under loom only"))]
     pub(crate) fn witness_write(&self, segment: u32, start: u32, len: u32) {
         #[cfg(loom)]
-        self.witness.write(self.view.offset(segment, start, len as usize), len as usize);
+        self.witness.write(self.view.address(segment, start, len as usize), len as usize);
         #[cfg(not(loom))]
         let _ = (segment, start, len);
     }
@@ -109,7 +109,7 @@ impl Slab {
     #[cfg_attr(not(loom), expect(clippy::unused_self, reason = "the witness is there under loom only"))]
     pub(crate) fn witness_read(&self, segment: u32, start: u32, len: u32) {
         #[cfg(loom)]
-        self.witness.read(self.view.offset(segment, start, len as usize), len as usize);
+        self.witness.read(self.view.address(segment, start, len as usize), len as usize);
         #[cfg(not(loom))]
         let _ = (segment, start, len);
     }
@@ -129,18 +129,18 @@ impl SlabView {
         self.shift
     }
 
+    /// Where a stretch begins that lies in one segment, or in several that follow each other in memory.
     #[inline]
-    fn offset(self, segment: u32, start: u32, len: usize) -> usize {
+    fn address(self, segment: u32, start: u32, len: usize) -> usize {
         let at = ((segment as usize) << self.shift) + start as usize;
-        debug_assert!(start as usize + len <= 1 << self.shift, "a slice stays inside its segment");
-        debug_assert!(at + len <= self.bytes);
+        debug_assert!(at + len <= self.bytes, "a stretch stays inside the slab");
         at
     }
 
     /// A segment's bytes, counted from its start. `segment` is one of the slab's.
     #[inline]
     pub(crate) fn segment(self, segment: u32) -> Origin {
-        let at = self.offset(segment, 0, 0);
+        let at = self.address(segment, 0, 0);
         Origin { zero: self.base.as_ptr().wrapping_add(at) }
     }
 
@@ -150,45 +150,34 @@ impl SlabView {
         Origin { zero: self.segment(segment).zero.wrapping_sub(start.raw() as usize) }
     }
 
-    /// Bytes of one segment, for reading.
+    /// Bytes of a segment and of those that follow it in memory, for reading.
     ///
     /// # Safety
-    /// The caller owns `start..start + len` of `segment` by I2, I3 or I4 for `'a`, and nobody writes them meanwhile.
+    /// The caller owns `len` bytes from `start` of `segment` on by I2, I3 or I4 for `'a`, and nobody writes them meanwhile.
     #[inline]
-    pub(crate) unsafe fn slice<'a>(self, segment: u32, start: u32, len: u32) -> &'a [u8] {
-        let at = self.offset(segment, start, len as usize);
+    pub(crate) unsafe fn slice<'a>(self, segment: u32, start: u32, len: usize) -> &'a [u8] {
+        let at = self.address(segment, start, len);
         // SAFETY: I1: `at + len` lies inside the mapping, which outlives every view.
-        let first = unsafe { self.base.add(at) };
-        // SAFETY: in bounds as above and zero-initialised by the mapping; unshared by the caller's promise.
-        unsafe { std::slice::from_raw_parts(first.as_ptr(), len as usize) }
-    }
-
-    /// Bytes of one segment, for writing.
-    ///
-    /// # Safety
-    /// The caller alone owns `start..start + len` of `segment` by I2, I3 or I4 for `'a`.
-    #[inline]
-    pub(crate) unsafe fn slice_mut<'a>(self, segment: u32, start: u32, len: u32) -> &'a mut [u8] {
-        debug_assert!(start + len <= self.segment_size(), "a slice stays inside its segment");
-        // SAFETY: inside the segment, and the caller's by his promise.
-        unsafe { self.segment(segment).slice_mut(start.into(), len) }
-    }
-
-    /// Bytes of several neighbouring segments that lie behind each other in memory, for reading.
-    ///
-    /// # Safety
-    /// As [`SlabView::slice`], for a stretch that may cross segment ends.
-    pub(crate) unsafe fn stretch<'a>(self, segment: u32, start: u32, len: usize) -> &'a [u8] {
-        let at = ((segment as usize) << self.shift) + start as usize;
-        debug_assert!(at + len <= self.bytes);
-        // SAFETY: I1: the stretch lies inside the mapping, which outlives every view.
         let first = unsafe { self.base.add(at) };
         // SAFETY: in bounds as above and zero-initialised by the mapping; unshared by the caller's promise.
         unsafe { std::slice::from_raw_parts(first.as_ptr(), len) }
     }
+
+    /// Bytes of a segment and of those that follow it in memory, for writing.
+    ///
+    /// # Safety
+    /// The caller alone owns `len` bytes from `start` of `segment` on by I2, I3 or I4 for `'a`.
+    #[inline]
+    pub(crate) unsafe fn slice_mut<'a>(self, segment: u32, start: u32, len: usize) -> &'a mut [u8] {
+        let at = self.address(segment, start, len);
+        // SAFETY: I1: `at + len` lies inside the mapping, which outlives every view.
+        let first = unsafe { self.base.add(at) };
+        // SAFETY: in bounds as above and zero-initialised by the mapping; unshared by the caller's promise.
+        unsafe { std::slice::from_raw_parts_mut(first.as_ptr(), len) }
+    }
 }
 
-/// Where one segment's bytes are, counted from somewhere: a place is so many bytes behind `zero`, which itself may lie anywhere. As
+/// Where the bytes of a segment are, and of those that follow it in memory, counted from somewhere: a place is so many bytes behind `zero`, which itself may lie anywhere. As
 /// a [`SlabView`]: whoever holds one also holds the slab alive.
 #[derive(Clone, Copy)]
 pub(crate) struct Origin {
@@ -217,15 +206,14 @@ impl Origin {
         let _ = (at, lines);
     }
 
-    /// Bytes of the segment, for writing.
+    /// Bytes of the segments, for writing.
     ///
     /// # Safety
-    /// `at..at + len` lies in the segment, and the caller alone owns it by I2, I3 or I4 for `'a`.
+    /// `at..at + len` lies in the slab, and the caller alone owns it by I2, I3 or I4 for `'a`.
     #[inline(always)]
     pub(crate) unsafe fn slice_mut<'a>(self, at: u64, len: u32) -> &'a mut [u8] {
         let first = self.zero.wrapping_add(at as usize);
-        // SAFETY: inside the segment by the caller's promise, and the segment inside the mapping (I1), which is zero-initialised;
-        // unshared by the caller's promise.
+        // SAFETY: inside the mapping by the caller's promise (I1), which is zero-initialised; unshared by the caller's promise.
         unsafe { std::slice::from_raw_parts_mut(first, len as usize) }
     }
 }

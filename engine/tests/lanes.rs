@@ -16,7 +16,7 @@ impl Ring for Bell {
 
 fn engine(segments: usize, segment_size: usize) -> (Engine, IoSide, Arc<Bell>) {
     let bell = Arc::new(Bell::default());
-    let config = EngineConfig { memory: segments * segment_size, segment_size, due_bytes: 1 << 20 };
+    let config = EngineConfig { memory: segments * segment_size, segment_size, due_bytes: 1 << 20, ahead_bytes: 0 };
     let (engine, io) = forebay_engine::new(config, bell.clone()).expect("a small slab");
     (engine, io, bell)
 }
@@ -45,6 +45,18 @@ fn take_all(io: &mut IoSide, lane: LaneId, runs: &mut Vec<Run>) -> Vec<u8> {
         if taken == 0 {
             return seen;
         }
+    }
+}
+
+/// Runs that cross segments, taken apart where the segments meet.
+fn take_apart(io: &mut IoSide, runs: &mut Vec<Run>, segment: usize) {
+    for mut run in std::mem::take(runs) {
+        while io.segments_of(&run) > 1 {
+            let (first, rest) = io.split_run(run, segment);
+            runs.push(first);
+            run = rest;
+        }
+        runs.push(run);
     }
 }
 
@@ -132,7 +144,8 @@ fn the_head_of_a_claim_never_straddles() {
         sizes.push(slice.len());
         slice.len()
     });
-    assert_eq!(sizes, [50, 64, 16]);
+    assert_eq!(sizes, [50, 80], "a slice ends where bytes were left out, and not where segments meet");
+    assert_eq!((runs.len(), io.segments_of(&runs[0]), io.segments_of(&runs[1])), (2, 1, 2));
 }
 
 #[test]
@@ -165,6 +178,7 @@ fn memory_is_not_reused_before_release() {
     ready(&mut io);
     let mut runs = Vec::new();
     take_all(&mut io, lane.id(), &mut runs);
+    take_apart(&mut io, &mut runs, 64);
     io.settle();
     assert_eq!(publish(&mut lane, &[3; 64]), Err(ClaimError::Full { segments: 1 }), "taken is not released");
     assert_eq!(io.bytes(&runs[0])[0], 1);
@@ -194,6 +208,7 @@ fn a_waiter_is_granted_whole_and_in_turn() {
     ready(&mut io);
     let mut runs = Vec::new();
     take_all(&mut io, small.id(), &mut runs);
+    take_apart(&mut io, &mut runs, 64);
     for freed in 1..=2 {
         io.release(runs.remove(0));
         io.settle();
@@ -224,6 +239,7 @@ fn a_cancelled_waiter_does_not_hold_up_the_next() {
     ready(&mut io);
     let mut runs = Vec::new();
     take_all(&mut io, lane.id(), &mut runs);
+    take_apart(&mut io, &mut runs, 64);
     io.release(runs.remove(0));
     io.settle();
     assert!(second.poll_wait().expect("open").is_none());

@@ -23,7 +23,7 @@ fn record(sequence: u64, len: usize, out: &mut Vec<u8>) {
 #[test]
 fn four_senders_share_a_small_slab_and_nothing_is_lost_or_torn() {
     const RECORDS: u64 = 20_000;
-    let config = EngineConfig { memory: 64 * 256, segment_size: 256, due_bytes: 1024 };
+    let config = EngineConfig { memory: 64 * 256, segment_size: 256, due_bytes: 1024, ahead_bytes: 1024 };
     let (engine, io) = forebay_engine::new(config, Arc::new(Silent)).expect("a small slab");
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
@@ -115,7 +115,8 @@ fn four_senders_share_a_small_slab_and_nothing_is_lost_or_torn() {
                 io.settle();
                 // Senders run on: no segment has two owners, and what is found nowhere is theirs.
                 let account = io.account();
-                assert_eq!((account.total(), account.runs), (io.total_segments(), in_flight.len()), "{account:?}");
+                let touched = in_flight.iter().map(|(_, run)| io.segments_of(run)).sum::<usize>();
+                assert_eq!((account.total(), account.runs), (io.total_segments(), touched), "{account:?}");
                 if last && active.is_empty() && in_flight.is_empty() {
                     io.collect_ready(&mut active);
                     if active.is_empty() {
@@ -154,7 +155,7 @@ fn fastrand(seed: u64) -> impl FnMut() -> u64 {
 
 #[test]
 fn a_run_is_written_on_the_thread_that_it_was_handed_to() {
-    let config = EngineConfig { memory: 8 * 64, segment_size: 64, due_bytes: 1 << 20 };
+    let config = EngineConfig { memory: 8 * 64, segment_size: 64, due_bytes: 1 << 20, ahead_bytes: 0 };
     let (engine, mut io) = forebay_engine::new(config, Arc::new(Silent)).expect("a small slab");
     let end = engine.producer_end();
     let mut lane = end.lane(0).expect("open");

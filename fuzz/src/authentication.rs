@@ -78,7 +78,7 @@ struct Link {
 pub fn exchange(data: &[u8]) {
     let mut input = Input(data);
     let mechanism = input.below(4);
-    let layout = EngineConfig { memory: 16 * 256, segment_size: 256, due_bytes: 256 };
+    let layout = EngineConfig { memory: 16 * 256, segment_size: 256, due_bytes: 256, ahead_bytes: 0 };
     let (_engine, io) = forebay_engine::new(layout, Arc::new(Silent)).expect("a small slab");
     let topics = Arc::new(TopicTable::new());
     let topic = topics.intern("orders").expect("legal");

@@ -56,7 +56,7 @@ pub fn round_trip(data: &[u8]) {
         producer_epoch: input.word() as i16,
         base_sequence: (i32::from(input.word()) << 16 | i32::from(input.word())) & i32::MAX,
     };
-    let config = EngineConfig { memory: MEMORY, segment_size, due_bytes: 0 };
+    let config = EngineConfig { memory: MEMORY, segment_size, due_bytes: 0, ahead_bytes: 0 };
     let (engine, mut io) = forebay_engine::new(config, Arc::new(Silent)).expect("a small slab");
     let end = engine.producer_end();
     let mut lane = end.lane(0).expect("open");

@@ -63,10 +63,14 @@ struct World {
     closed: bool,
 }
 
-/// Layout: the number of segments, then operations: a byte that names it and its arguments.
+/// Layout: a byte for the number of segments and how many of them a lane takes at once; then operations: a byte that names it and its
+/// arguments.
 pub fn operations(data: &[u8]) {
     let mut input = Input(data);
-    let mut world = World::new(1 + input.below(24));
+    let layout = usize::from(input.byte());
+    let ahead = layout / 24;
+    let segments = (1 + layout % 24) * if ahead > 0 { 4 } else { 1 };
+    let mut world = World::new(segments, ahead);
     for _ in 0..400 {
         if input.is_empty() {
             break;
@@ -77,8 +81,13 @@ pub fn operations(data: &[u8]) {
 }
 
 impl World {
-    fn new(segments: usize) -> Self {
-        let config = EngineConfig { memory: segments * SEGMENT, segment_size: SEGMENT, due_bytes: 100 };
+    fn new(segments: usize, ahead: usize) -> Self {
+        let config = EngineConfig {
+            memory: segments * SEGMENT,
+            segment_size: SEGMENT,
+            due_bytes: 100,
+            ahead_bytes: (ahead * SEGMENT) as u32,
+        };
         let (engine, io) = forebay_engine::new(config, Arc::new(Silent)).expect("a small slab");
         let sender =
             || Sender { end: engine.producer_end(), lanes: std::array::from_fn(|_| None), wanted: 0, grant: None };
@@ -246,7 +255,7 @@ impl World {
         let mut runs = Vec::new();
         let mut left = most;
         let count = self.io.take(lane, &mut runs, |slice| {
-            assert!(!slice.is_empty() && slice.len() <= SEGMENT);
+            assert!(!slice.is_empty());
             let accepted = slice.len().min(left);
             left -= accepted;
             taken.extend_from_slice(&slice[..accepted]);

@@ -63,7 +63,12 @@ struct Rig {
 
 fn rig(bootstrap: &str, panics: bool, config: CoreConfig) -> Rig {
     let (poll, bell) = Bell::new().expect("a poll");
-    let layout = EngineConfig { memory: 1 << 20, segment_size: 4096, due_bytes: config.batch_size as u32 };
+    let layout = EngineConfig {
+        memory: 1 << 20,
+        segment_size: 4096,
+        due_bytes: config.batch_size as u32,
+        ahead_bytes: 64 * 1024,
+    };
     let (engine, io) = forebay_engine::new(layout, Arc::new(bell.clone())).expect("memory");
     let topics = Arc::new(TopicTable::new());
     let topic = topics.intern("orders").expect("legal");

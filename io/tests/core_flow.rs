@@ -7,7 +7,7 @@ use forebay_io::core::CoreConfig;
 
 /// Saturates a cluster whose answers are `delay` milliseconds on their way; the largest request that it saw.
 fn largest_request(delay: u64, settings: CoreConfig) -> usize {
-    let mut w = World::with_memory(settings, 4, 8 << 20);
+    let mut w = World::with_memory(settings, 4, 9 << 20);
     let mut lanes: Vec<_> = (0..4).map(|p| w.lane(p)).collect();
     w.delay = ms(delay);
     let mut sent = 0;

@@ -59,7 +59,8 @@ pub struct Driver {
 /// A producer with so many segments, each for one record.
 pub fn producer(segments: usize) -> (Application, Driver) {
     let bell = Arc::new(Bell::default());
-    let layout = EngineConfig { memory: segments * SEGMENT, segment_size: SEGMENT, due_bytes: u32::MAX };
+    let layout =
+        EngineConfig { memory: segments * SEGMENT, segment_size: SEGMENT, due_bytes: u32::MAX, ahead_bytes: 0 };
     let (engine, io) = forebay_engine::new(layout, bell.clone()).expect("a small slab");
     let topics = Arc::new(TopicTable::new());
     let topic = topics.intern("t").expect("legal");

@@ -99,9 +99,19 @@ impl Bell {
     }
 }
 
-/// An engine of so many segments of two words.
+/// An engine of so many segments of two words, whose lanes take one segment at a time.
 pub fn engine_with(segments: usize, bell: Arc<dyn Ring>) -> (Engine, IoSide) {
-    let config = EngineConfig { memory: segments * SEGMENT, segment_size: SEGMENT, due_bytes: u32::MAX };
+    engine_ahead(segments, 1, bell)
+}
+
+/// As [`engine_with`], with lanes that take up to `ahead` segments at once.
+pub fn engine_ahead(segments: usize, ahead: usize, bell: Arc<dyn Ring>) -> (Engine, IoSide) {
+    let config = EngineConfig {
+        memory: segments * SEGMENT,
+        segment_size: SEGMENT,
+        due_bytes: u32::MAX,
+        ahead_bytes: (ahead * SEGMENT) as u32,
+    };
     forebay_engine::new(config, bell).expect("a small slab")
 }
 
@@ -236,6 +246,20 @@ impl Turns {
     pub fn of(&self, tag: u64) -> &[u64] {
         self.seen.get(&tag).map_or(&[], Vec::as_slice)
     }
+}
+
+/// Runs taken apart where segments meet, so that each can be released by itself.
+pub fn by_segment(io: &mut IoSide, runs: Vec<Run>) -> Vec<Run> {
+    let mut apart = Vec::new();
+    for mut run in runs {
+        while io.segments_of(&run) > 1 {
+            let (first, rest) = io.split_run(run, SEGMENT);
+            apart.push(first);
+            run = rest;
+        }
+        apart.push(run);
+    }
+    apart
 }
 
 /// At rest, after the producers are done: everything published is taken, every lane retired, every segment free.

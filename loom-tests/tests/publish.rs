@@ -1,7 +1,9 @@
 //! Records on their way from one sender to the I/O side, one claim a model.
 #![cfg(loom)]
 
-use forebay_loom_tests::{Turns, abandon, assert_at_rest, engine, explore, publish, publish_patiently, take, words};
+use forebay_loom_tests::{
+    Turns, abandon, assert_at_rest, by_segment, engine, explore, publish, publish_patiently, take, words,
+};
 use loom::thread;
 
 /// P1: whoever sees the position sees the bytes.
@@ -139,6 +141,7 @@ fn bytes_are_reused_only_after_release() {
         let (mut turns, mut runs) = (Turns::default(), Vec::new());
         turns.collect(&mut io);
         assert_eq!(take(&mut io, turns.active[0], &mut runs), [1, 2, 3]);
+        let mut runs = by_segment(&mut io, runs);
         let mut other = engine.producer_end();
         // All memory is leased: this waits until the first run is released.
         let sender = thread::spawn(move || {

@@ -110,6 +110,8 @@ pub(crate) struct Plan {
     pub(crate) config: CoreConfig,
     pub(crate) memory: usize,
     pub(crate) segment: usize,
+    /// Bytes that a lane takes at once, at most.
+    pub(crate) ahead: usize,
     pub(crate) max_block: Duration,
     pub(crate) nodes: usize,
     /// Partitions of each topic.
@@ -197,6 +199,8 @@ impl Plan {
         Self {
             memory,
             segment,
+            // Of a generator of its own, as above.
+            ahead: [0, 2 * segment, 64 << 10][rng.clone().usize(..3)],
             max_block: ms(rng.u64(1..3_000)),
             nodes,
             topics: (0..rng.usize(1..=2)).map(|_| rng.u32(1..=4)).collect(),

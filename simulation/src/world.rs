@@ -93,8 +93,12 @@ impl World {
             eprintln!("seed {seed}: {plan:#?}");
         }
         let bell = Arc::new(Bell::default());
-        let layout =
-            EngineConfig { memory: plan.memory, segment_size: plan.segment, due_bytes: plan.config.batch_size as u32 };
+        let layout = EngineConfig {
+            memory: plan.memory,
+            segment_size: plan.segment,
+            due_bytes: plan.config.batch_size as u32,
+            ahead_bytes: plan.ahead as u32,
+        };
         let (engine, io) = forebay_engine::new(layout, bell.clone()).expect("memory for a run");
         let table = Arc::new(TopicTable::new());
         let cluster = Cluster::new(&plan, rng.fork());

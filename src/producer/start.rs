@@ -19,8 +19,10 @@ use forebay_io::topics::TopicTable;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-/// Bytes of a slab segment.
-const SEGMENT: usize = 4096;
+/// Bytes of a slab segment: what a lane that holds a record holds at least. Ten thousand of them are 20 MiB.
+const SEGMENT: usize = 2048;
+/// What a lane that fills fast takes at once, at most.
+const AHEAD_BYTES: u32 = 64 * 1024;
 
 impl Producer {
     pub(super) fn start(config: Config, given: BuilderParts) -> Result<Producer, BuildError> {
@@ -34,6 +36,7 @@ impl Producer {
             memory: config.buffer_memory(),
             segment_size: SEGMENT,
             due_bytes: u32::try_from(config.batch_size()).unwrap_or(u32::MAX),
+            ahead_bytes: AHEAD_BYTES,
         };
         let (engine, io) = forebay_engine::new(engine_config, Arc::new(bell.clone()))?;
         let topics = Arc::new(TopicTable::new());

@@ -21,9 +21,9 @@ type Run = fn(&Workload) -> Shot;
 fn contestants<const N: usize>() -> Vec<(&'static str, Run)> {
     vec![
         (COPY, shot::copy),
-        (LANE, shot::run::<lane::OneLane<4096>>),
-        ("forebay lane, 16 KiB segments", shot::run::<lane::OneLane<{ 16 << 10 }>>),
-        ("forebay lane, 64 KiB segments", shot::run::<lane::OneLane<{ 64 << 10 }>>),
+        (LANE, shot::run::<lane::OneLane<2048, { 64 << 10 }>>),
+        ("forebay lane, one segment at a time", shot::run::<lane::OneLane<2048, 0>>),
+        ("forebay lane, 64 KiB segments", shot::run::<lane::OneLane<{ 64 << 10 }, 0>>),
         ("rtrb, bytes", shot::run::<bytes::Rtrb>),
         ("ringbuf, bytes", shot::run::<bytes::Ringbuf>),
         ("bbqueue, stream", shot::run::<bytes::BbStream>),

@@ -9,8 +9,8 @@ use crate::lane_shared::LaneShared;
 use crate::memory::Memory;
 use crate::position::Position;
 use crate::ready::END;
-use crate::run::{Run, RunBytes};
-use crate::segments::NIL;
+use crate::run::{Run, RunBytes, last_segment};
+use crate::segments::{NIL, SegmentTable};
 use crate::sync::{Arc, lock};
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -46,11 +46,21 @@ pub(crate) struct Reader {
     pub(crate) position: Position,
     /// Last observed; may be stale, never ahead.
     pub(crate) committed: Position,
+    /// A byte of `segment` was taken.
+    begun: bool,
     /// Handed out by `collect_ready` and not retired since.
     active: bool,
     /// Came to life before the close and was not collected by then: in the ready list, or about to be. Not gone until it
     /// is met there.
     listed: bool,
+}
+
+impl Reader {
+    /// Where `segment` begins.
+    #[inline]
+    pub(crate) fn start(&self, shift: u32) -> Position {
+        if self.begun { self.position.segment_before(shift) } else { self.position }
+    }
 }
 
 impl IoSide {
@@ -71,6 +81,7 @@ impl IoSide {
                 segment: NIL,
                 position: Position::START,
                 committed: Position::START,
+                begun: false,
                 active: false,
                 listed: false,
             }
@@ -111,35 +122,32 @@ impl IoSide {
     /// One load. What it saw is what [`IoSide::take`] works on.
     #[inline]
     pub fn observe(&mut self, lane: LaneId) -> usize {
-        let shift = self.shared.slab.view().shift();
         let finished = self.finished;
         let reader = self.known(lane);
         if !finished {
             reader.committed = reader.shared.observe();
         }
-        reader.position.distance(reader.committed, shift) as usize
+        reader.position.distance(reader.committed) as usize
     }
 
     /// Exactly how many bytes were published and not taken, as of the last [`IoSide::observe`]: unused ends of segments
     /// are not counted. Walks the segments.
     pub fn untaken(&self, lane: LaneId) -> u64 {
-        let shift = self.shared.slab.view().shift();
+        let (shift, table) = (self.shared.slab.view().shift(), &self.shared.table);
         let reader = self.lanes[lane.index()].as_ref().expect("a lane is used between collect_ready and forget");
-        let (mut at, to) = (reader.position, reader.committed);
-        if at == to {
-            return 0;
-        }
-        let mut segment = reader.segment;
-        if segment == NIL {
-            (segment, at) = (reader.shared.first(), Position::new(at.ordinal(shift) + 1, 0, shift));
+        let (mut segment, mut start, mut at) = (reader.segment, reader.start(shift), reader.position);
+        if at < reader.committed && segment == NIL {
+            start = at.next_segment(shift);
+            (segment, at) = (reader.shared.first(), start);
         }
         let mut bytes = 0;
-        while at.ordinal(shift) < to.ordinal(shift) {
-            // A later segment is published, so this one's end and link are final.
-            bytes += u64::from(self.shared.table.end(segment) - at.offset(shift));
-            (segment, at) = (self.shared.table.next(segment), Position::new(at.ordinal(shift) + 1, 0, shift));
+        while at < reader.committed {
+            let end = filled(table, segment, start, reader.committed, shift);
+            bytes += at.distance(end);
+            (segment, start) = (table.next(segment), start.skip(1, shift));
+            at = start;
         }
-        bytes + u64::from(to.offset(shift) - at.offset(shift))
+        bytes
     }
 
     /// The window tag of the first untaken byte, as of the last [`IoSide::observe`].
@@ -152,30 +160,32 @@ impl IoSide {
 
     /// Moves past segments that are read to their end. False: nothing untaken.
     fn step(&mut self, lane: LaneId) -> bool {
-        let shift = self.shared.slab.view().shift();
+        let (shift, table) = (self.shared.slab.view().shift(), &self.shared.table);
         let reader = self.lanes[lane.index()].as_mut().expect("a lane is used between collect_ready and forget");
         while reader.position < reader.committed {
-            let ordinal = reader.position.ordinal(shift);
-            if reader.segment == NIL {
-                reader.segment = reader.shared.first();
-            } else if reader.committed.ordinal(shift) > ordinal
-                && reader.position.offset(shift) >= self.shared.table.end(reader.segment)
-            {
-                let next = self.shared.table.next(reader.segment);
-                self.memory.let_go(reader.segment);
-                reader.segment = next;
+            let next = if reader.segment == NIL {
+                reader.position = reader.position.next_segment(shift);
+                reader.shared.first()
             } else {
-                return true;
-            }
-            self.memory.hold(reader.segment);
-            reader.position = Position::new(ordinal + 1, 0, shift);
+                let start = reader.start(shift);
+                if reader.position < filled(table, reader.segment, start, reader.committed, shift) {
+                    return true;
+                }
+                reader.position = start.skip(1, shift);
+                self.memory.let_go(reader.segment);
+                table.next(reader.segment)
+            };
+            reader.segment = next;
+            reader.begun = false;
+            self.memory.hold(next);
         }
         false
     }
 
-    /// Visits published, untaken bytes of one window (the first that is found), slice by slice and in order; a slice
-    /// never crosses a segment. The visitor answers how many bytes of the slice it accepts; fewer than all ends the visit.
-    /// What is accepted is taken from the lane and appended to `out`. Answers the bytes taken.
+    /// Visits published, untaken bytes of one window (the first that is found), slice by slice and in order; a slice ends where the
+    /// next segment does not follow in memory, and no claim's head goes on there. The visitor answers how many bytes of the
+    /// slice it accepts; fewer than all ends the visit. What is accepted is taken from the lane and appended to `out`.
+    /// Answers the bytes taken.
     ///
     /// # Panics
     /// If the visitor accepts more than the slice has.
@@ -185,30 +195,46 @@ impl IoSide {
         let mut window = None;
         let mut total = 0;
         while self.step(lane) {
+            let table = &self.shared.table;
             let reader = self.lanes[lane.index()].as_mut().expect("stepped");
             let segment = reader.segment;
-            let tag = self.shared.table.window(segment);
+            let tag = table.window(segment);
             if *window.get_or_insert(tag) != tag {
                 break;
             }
-            let start = reader.position.offset(shift);
-            let end = if reader.committed.ordinal(shift) > reader.position.ordinal(shift) {
-                self.shared.table.end(segment)
-            } else {
-                reader.committed.offset(shift)
-            };
-            self.shared.slab.witness_write(segment, start, end - start);
+            // As many segments as follow each other and are full.
+            let begin = reader.start(shift);
+            let start = begin.distance(reader.position) as u32;
+            let (mut last, mut begin) = (segment, begin);
+            let mut end = filled(table, last, begin, reader.committed, shift);
+            while end == begin.skip(1, shift)
+                && end < reader.committed
+                && table.next(last) == last + 1
+                && table.window(last + 1) == tag
+            {
+                (last, begin) = (last + 1, end);
+                end = filled(table, last, begin, reader.committed, shift);
+            }
+            let len = reader.position.distance(end) as usize;
+            self.shared.slab.witness_write(segment, start, len as u32);
             // SAFETY: I3: bytes from the taken to the committed position belong to the I/O side, of which there is one.
-            let slice = unsafe { view.slice_mut(segment, start, end - start) };
+            let slice = unsafe { view.slice_mut(segment, start, len) };
             let accepted = visit(slice);
             assert!(accepted <= slice.len(), "a visitor accepts at most the slice");
-            let whole = accepted == slice.len();
             if accepted > 0 {
                 reader.position = reader.position.advance(accepted as u32);
+                reader.begun = true;
                 total += accepted;
                 self.memory.mint(segment, start, accepted as u32, out);
+                // The reader stands in the segment of the last byte taken.
+                let last = last_segment(segment, start, accepted as u32, shift);
+                if last != segment {
+                    self.memory.let_go(segment);
+                    reader.segment = last;
+                    self.memory.hold_more(last);
+                }
             }
-            if !whole {
+            if accepted < len {
                 break;
             }
         }
@@ -226,7 +252,7 @@ impl IoSide {
         self.memory.check(run);
         self.shared.slab.witness_read(run.segment, run.start, run.len);
         // SAFETY: I4: whoever holds the run owns its bytes; it is borrowed for reading as long as the slice lives.
-        unsafe { self.shared.slab.view().slice(run.segment, run.start, run.len) }
+        unsafe { self.shared.slab.view().slice(run.segment, run.start, run.len()) }
     }
 
     /// The bytes of a run, to be stamped again: only while nothing else, such as a socket, may still read them.
@@ -237,7 +263,7 @@ impl IoSide {
         self.memory.check(run);
         self.shared.slab.witness_write(run.segment, run.start, run.len);
         // SAFETY: I4: the run is held exclusively for as long as the slice lives.
-        unsafe { self.shared.slab.view().slice_mut(run.segment, run.start, run.len) }
+        unsafe { self.shared.slab.view().slice_mut(run.segment, run.start, run.len()) }
     }
 
     /// The runs' bytes in order, with runs that lie behind each other in memory merged into one slice.
@@ -261,8 +287,14 @@ impl IoSide {
             }
             rest = &rest[count..];
             // SAFETY: I4 for each run of the stretch; they are borrowed for reading as long as the slice lives.
-            Some(unsafe { view.stretch(first.segment, first.start, len) })
+            Some(unsafe { view.slice(first.segment, first.start, len) })
         })
+    }
+
+    /// How many segments a run touches.
+    pub fn segments_of(&self, run: &Run) -> usize {
+        self.memory.check(run);
+        self.memory.touches(run)
     }
 
     /// For whoever runs are handed to on another thread.
@@ -355,6 +387,13 @@ impl IoSide {
     pub fn is_closed(&self) -> bool {
         self.closed
     }
+}
+
+/// Up to where a lane's segment that begins at `start` holds bytes, as of a look at `committed`.
+#[inline]
+fn filled(table: &SegmentTable, segment: u32, start: Position, committed: Position, shift: u32) -> Position {
+    // Of a segment that the lane has left the notes are final: something behind it is published.
+    if committed > start.skip(1, shift) { start.advance(table.end(segment)) } else { committed }
 }
 
 impl Drop for IoSide {

@@ -28,11 +28,11 @@ impl IoSide {
             if state != RETIRING && state < CLOSED {
                 return true;
             }
+            // The order matters: a claim in progress shows in `reserved` first.
+            let reserved = reader.shared.reserved();
             let drained = if state == DEAD_FINAL {
                 reader.committed == reader.position // later commits failed at their producer
             } else {
-                // The order matters: a claim in progress shows in `reserved` first.
-                let reserved = reader.shared.reserved();
                 reader.committed = reader.shared.observe();
                 (reserved == reader.committed || mutant!("retire_ignores_claim")) && reader.committed == reader.position
             };
@@ -54,6 +54,14 @@ impl IoSide {
                 reader.shared.finish(reader.position);
             }
             if reader.segment != NIL {
+                // What the lane has not begun. After the last word a claim that is still held may be changing the links: then
+                // they stay the claim's, until the engine goes.
+                let mut ahead = self.shared.table.next(reader.segment);
+                let quiet = reserved == reader.committed || mutant!("links_are_read_under_a_claim");
+                while ahead != NIL && quiet && !mutant!("segments_ahead_leak") {
+                    self.memory.take_back(ahead);
+                    ahead = self.shared.table.next(ahead);
+                }
                 if !mutant!("a_retired_segment_leaks") {
                     self.memory.let_go(reader.segment);
                 }

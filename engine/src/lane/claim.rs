@@ -11,25 +11,26 @@ use crate::segments::{Chain, NIL};
 use crate::sync::light_barrier;
 use std::sync::atomic::Ordering::Relaxed;
 
-/// Where a claim ends.
-#[derive(Clone, Copy)]
-pub(super) struct Place {
-    pub(super) segment: u32,
-    pub(super) position: Position,
-}
-
-/// A claim that takes segments, as [`Lane::prepare_slow`] has it.
+/// A claim that goes beyond the open stretch, or that needed a second look at the lane, as [`Lane::prepare_slow`] has it.
 #[derive(Clone, Copy)]
 pub(super) struct Span {
     /// Where its first byte goes.
     pub(super) segment: u32,
     pub(super) offset: u32,
-    /// Its end in that segment.
+    /// The end of its first part: in that segment or, in the open stretch, in those that follow it in memory.
     pub(super) limit: u32,
     pub(super) left: usize,
-    /// Segments taken for it.
+    /// Segments beyond the open stretch that it goes into.
+    pub(super) wanted: u32,
+    /// Its first bytes fill the rest of the open stretch.
+    pub(super) here: bool,
+    /// Where the first of the `wanted` segments begins, and which it is.
+    pub(super) beyond: Position,
+    pub(super) from: u32,
+    /// Segments taken for it: its last ones, and any on top.
     pub(super) taken: Chain,
-    pub(super) end: Place,
+    pub(super) last_taken: u32,
+    pub(super) end: Position,
 }
 
 impl Span {
@@ -38,8 +39,13 @@ impl Span {
         offset: 0,
         limit: 0,
         left: 0,
+        wanted: 0,
+        here: false,
+        beyond: Position::START,
+        from: NIL,
         taken: Chain::EMPTY,
-        end: Place { segment: NIL, position: Position::START },
+        last_taken: NIL,
+        end: Position::START,
     };
 }
 
@@ -59,11 +65,11 @@ struct Aside {
 /// (`benches/rivals`). So what is rare is called by value and lies in the lane.
 #[must_use = "a claim that is not committed is aborted"]
 pub struct Claim<'a> {
-    /// Where the next byte goes, if the claim went `beyond` the open segment.
+    /// Where the next byte goes, if the claim went `beyond` the open stretch.
     pub(super) segment: u32,
-    /// A position in the open segment, or beyond it an offset in `segment`.
+    /// A position in the open stretch, or beyond it an offset in `segment`.
     pub(super) at: u64,
-    /// End of the claim in this segment, counted as `at` is.
+    /// End of the claim in the open stretch or in this segment, counted as `at` is.
     pub(super) limit: u64,
     /// Bytes not written yet.
     pub(super) left: usize,
@@ -87,13 +93,14 @@ impl Claim<'_> {
     pub fn chunk(&mut self) -> &mut [u8] {
         let len = (self.limit - self.at) as u32;
         self.lane.witness_write(self.segment, self.at, len, self.beyond);
-        let origin = if self.beyond { self.lane.rare.view.segment(self.segment) } else { self.lane.origin };
+        let origin = if self.beyond { self.lane.view().segment(self.segment) } else { self.lane.origin };
         debug_assert!(
-            self.limit <= if self.beyond { self.lane.rare.view.segment_size().into() } else { self.lane.limit.raw() },
-            "a claim's chunk stays inside its segment"
+            self.beyond || self.limit <= self.lane.limit.raw(),
+            "a claim's chunk stays inside the open stretch"
         );
         // SAFETY: I2: bytes from the committed position to the claim's end belong to the lane's one producer, whose
-        // `&mut` this claim holds; both lie in the segment of `origin`, from which `at` is counted.
+        // `&mut` this claim holds; both lie in the segment of `origin`, or in the segments that follow it in memory and in the
+        // lane's chain; `at` is counted from `origin`.
         unsafe { origin.slice_mut(self.at, len) }
     }
 
@@ -109,7 +116,7 @@ impl Claim<'_> {
         if self.at == self.limit && self.left > 0 {
             self.segment = self.lane.segment_after(self.segment);
             self.at = 0;
-            self.limit = u64::from(self.lane.rare.view.segment_size().min(self.left as u32));
+            self.limit = u64::from(self.lane.view().segment_size().min(self.left as u32));
         }
     }
 
@@ -183,7 +190,8 @@ impl Lane {
     #[cold]
     #[inline(never)]
     fn segment_after(&self, segment: u32) -> u32 {
-        if segment == self.rare.segment { self.rare.span.taken.first } else { self.rare.engine.table.next(segment) }
+        let span = &self.rare.span;
+        if span.here && segment == span.segment { span.from } else { self.follower(segment, span.taken) }
     }
 
     /// Writes more bytes than the segment under way has place for.
@@ -204,18 +212,6 @@ impl Lane {
         Aside { segment: claim.segment, at: claim.at, limit: claim.limit, left: claim.left }
     }
 
-    /// The open segment is the one in which the claim in `span` ends.
-    #[cold]
-    #[inline(never)]
-    fn move_to_end(&mut self) {
-        let Place { segment, position } = self.rare.span.end;
-        let shift = self.rare.view.shift();
-        let start = Position::new(position.ordinal(shift), 0, shift);
-        self.rare.segment = segment;
-        self.origin = self.rare.view.origin(segment, start);
-        self.limit = start.advance(self.rare.view.segment_size());
-    }
-
     /// Tells the model checker which bytes a claim is about to write; nothing outside loom.
     #[inline(always)]
     fn witness_write(&self, segment: u32, at: u64, len: u32, beyond: bool) {
@@ -223,7 +219,8 @@ impl Lane {
             let (segment, start) = if beyond {
                 (segment, at as u32)
             } else {
-                (self.rare.segment, self.position.offset(self.rare.view.shift()))
+                let (open, start) = self.rare.chain.segment_at(self.position, self.view().shift());
+                (open, start.distance(self.position) as u32)
             };
             self.rare.engine.slab.witness_write(segment, start, len);
         }

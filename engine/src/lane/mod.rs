@@ -1,16 +1,21 @@
 //! A lane's producer end: where its claims come from, and its life beside the I/O side.
 
 mod claim;
+mod pace;
+mod prepare;
 
 pub use claim::Claim;
-use claim::{Place, Span};
+use claim::Span;
+use pace::Pace;
+pub(crate) use pace::PaceLimits;
+use prepare::Way;
 
 use crate::engine::Shared;
-use crate::lane_shared::{ACTIVE, CLOSED, DEAD, LaneShared, RETIRED, RETIRING};
+use crate::lane_shared::{ACTIVE, CLOSED, DEAD, DEAD_FINAL, GONE, LaneShared, RETIRED, RETIRING};
 use crate::order::ABORT;
 use crate::position::Position;
 use crate::segments::NIL;
-use crate::slab::{LINE, Origin, SlabView};
+use crate::slab::{Origin, SlabView};
 use crate::sync::{Arc, fence, light_barrier, spin_loop};
 use crate::{ClaimError, Grant, LaneId};
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
@@ -28,12 +33,13 @@ const AHEAD: u64 = 512;
 /// is a byte of a record that does not wait (`benches/rivals`).
 #[repr(C)] // What a send touches is 48 bytes, so that it and its owner's own notes can share a cache line.
 pub struct Lane {
-    /// Published so far; always in sync with `shared.committed`. Its offset is that in the open segment, if there is one.
+    /// Published so far; always in sync with `shared.committed`.
     position: Position,
-    /// Where the open segment ends; `position` if there is none, or if claims may not begin in it.
+    /// Where the open stretch ends: the segment that the lane is in, with those of its chain that follow it in memory. `position` if
+    /// there is none, or if claims may not begin in it.
     limit: Position,
     window: i64,
-    /// Where position 0 would be if all positions lay where those of the open segment do.
+    /// Where position 0 would be if all positions lay where those of the open stretch do.
     origin: Origin,
     shared: Arc<LaneShared>,
     rare: Box<Rare>,
@@ -42,15 +48,58 @@ pub struct Lane {
 }
 
 /// What a lane needs once a segment or less.
+#[repr(align(64))] // two cache lines: of ten thousand lanes, none is in a cache when its turn comes
 struct Rare {
-    view: SlabView,
-    /// The open segment, or NIL.
-    segment: u32,
+    chain: LaneChain,
+    pace: Pace,
     /// The last claim found the lane retired: its commit brings it back to life.
     revive: bool,
-    /// The claim in progress, if it goes beyond the open segment; stale otherwise.
+    /// The claim in progress, if it goes beyond the open stretch; stale otherwise.
     span: Span,
     engine: Arc<Shared>,
+}
+
+#[cfg(not(any(loom, shuttle)))]
+const _: () = assert!(size_of::<Rare>() <= 128);
+
+/// The segments that a lane holds, from one that it is in or was in lately to the last one that it has not begun. Claims do not
+/// change it, commits do: an abort leaves it as it was.
+#[derive(Clone, Copy)]
+struct LaneChain {
+    /// One of the open stretch, begun or full; NIL: the lane holds nothing.
+    segment: u32,
+    /// Where that one begins.
+    start: Position,
+    /// Where the open stretch ends.
+    stretch: Position,
+    /// The last segment. Nothing is linked behind it.
+    last: u32,
+    /// Where that one ends.
+    end: Position,
+    /// The tag of all of them that may still be written to.
+    window: i64,
+}
+
+impl LaneChain {
+    const NOTHING: LaneChain = LaneChain {
+        segment: NIL,
+        start: Position::START,
+        stretch: Position::START,
+        last: NIL,
+        end: Position::START,
+        window: 0,
+    };
+
+    /// The segment of the open stretch with the byte before `position`, or the one that begins the stretch, and where it begins.
+    fn segment_at(&self, position: Position, shift: u32) -> (u32, Position) {
+        let before = self.start.segments_to(position, shift).saturating_sub(1);
+        (self.segment + before, self.start.skip(before, shift))
+    }
+
+    /// Segments that have no byte before `position` yet.
+    fn ahead(&self, position: Position, shift: u32) -> u32 {
+        if self.segment == NIL { 0 } else { position.next_segment(shift).segments_to(self.end, shift) }
+    }
 }
 
 impl Lane {
@@ -62,9 +111,21 @@ impl Lane {
             window: 0,
             origin: view.origin(0, Position::START),
             shared,
-            rare: Box::new(Rare { view, segment: NIL, revive: false, span: Span::NOTHING, engine }),
+            rare: Box::new(Rare {
+                chain: LaneChain::NOTHING,
+                pace: Pace::default(),
+                revive: false,
+                span: Span::NOTHING,
+                engine,
+            }),
             _not_sync: std::marker::PhantomData,
         }
+    }
+
+    /// Where the bytes are.
+    #[inline]
+    fn view(&self) -> SlabView {
+        self.rare.engine.slab.view()
     }
 
     /// The lane's number, as the I/O side knows it.
@@ -88,7 +149,17 @@ impl Lane {
         self.window
     }
 
-    /// Bytes left for claims that begin in the open segment.
+    /// Segments that the lane holds and has not begun. They are retired with it, or go back when somebody waits for memory.
+    pub fn segments_ahead(&self) -> usize {
+        // The I/O side may have taken them meanwhile.
+        if matches!(self.shared.state(), RETIRED | GONE | DEAD_FINAL) {
+            0
+        } else {
+            self.rare.chain.ahead(self.position, self.view().shift()) as usize
+        }
+    }
+
+    /// Bytes left for claims that begin in the open stretch.
     #[inline(always)]
     fn room(&self) -> usize {
         (self.limit.raw() - self.position.raw()) as usize
@@ -105,8 +176,8 @@ impl Lane {
         if self.announce(len) {
             return Ok(self.claim_announced(len));
         }
-        self.prepare_slow(len, head, None)?;
-        Ok(self.claim_beyond())
+        let way = self.prepare_slow(len, head, None)?;
+        Ok(self.claim_prepared(way, len))
     }
 
     /// As [`Lane::claim`], and if that is refused, asks `supply` for the segments: it may wait for them, or say no.
@@ -123,13 +194,14 @@ impl Lane {
         if self.announce(len) {
             return Ok(self.claim_announced(len));
         }
-        if let Err(refused) = self.prepare_slow(len, head, None) {
-            self.prepare_slow(len, head, Some(supply(refused)?))?;
-        }
-        Ok(self.claim_beyond())
+        let way = match self.prepare_slow(len, head, None) {
+            Ok(way) => way,
+            Err(refused) => self.prepare_slow(len, head, Some(supply(refused)?))?,
+        };
+        Ok(self.claim_prepared(way, len))
     }
 
-    /// As [`Lane::claim`], if the open segment has room for all of it; otherwise None, and whoever asks goes on with
+    /// As [`Lane::claim`], if the open stretch has room for all of it; otherwise None, and whoever asks goes on with
     /// [`Lane::claim`]. For hot paths: small enough to be inlined, and without a way that needs memory to return.
     #[inline(always)]
     pub fn claim_here(&mut self, len: usize) -> Option<Claim<'_>> {
@@ -143,7 +215,7 @@ impl Lane {
         None
     }
 
-    /// Announces a claim that fits the open segment. False: it doesn't, or the I/O side wants the segment.
+    /// Announces a claim that fits the open stretch. False: it doesn't, or the I/O side wants the segments.
     #[inline]
     fn announce(&mut self, len: usize) -> bool {
         len <= self.room() && self.announce_here(len)
@@ -163,7 +235,7 @@ impl Lane {
         self.shared.claim.state.load(Relaxed) == ACTIVE || mutant!("a_claim_ignores_the_state")
     }
 
-    /// The claim that was announced, in the open segment.
+    /// The claim that was announced, in the open stretch.
     #[inline(always)]
     fn claim_announced(&mut self, len: usize) -> Claim<'_> {
         let at = self.position.raw();
@@ -171,11 +243,14 @@ impl Lane {
         Claim { segment: NIL, at, limit: end.raw(), left: len, end, beyond: false, lane: self }
     }
 
-    /// The claim that [`Lane::prepare_slow`] left in `span`.
+    /// The claim that [`Lane::prepare_slow`] has made room for.
     #[inline]
-    fn claim_beyond(&mut self) -> Claim<'_> {
+    fn claim_prepared(&mut self, way: Way, len: usize) -> Claim<'_> {
+        if let Way::Here = way {
+            return self.claim_announced(len);
+        }
         let Span { segment, offset, limit, left, end, .. } = self.rare.span;
-        Claim { segment, at: offset.into(), limit: limit.into(), left, end: end.position, beyond: true, lane: self }
+        Claim { segment, at: offset.into(), limit: limit.into(), left, end, beyond: true, lane: self }
     }
 
     /// As [`Lane::claim`], with segments that were waited for; those not needed go back.
@@ -183,108 +258,8 @@ impl Lane {
     /// # Errors
     /// As [`Lane::claim`]; the grant is given back in every case.
     pub fn claim_with(&mut self, grant: Grant, len: usize, head: usize) -> Result<Claim<'_>, ClaimError> {
-        self.prepare_slow(len, head, Some(grant))?;
-        Ok(self.claim_beyond())
-    }
-
-    /// Makes `span` the claim. The part of a claim's way that is rare: a new segment, a lane that was retired, the end of the engine.
-    #[cold]
-    #[inline(never)]
-    fn prepare_slow(&mut self, len: usize, head: usize, grant: Option<Grant>) -> Result<(), ClaimError> {
-        let size = self.rare.view.segment_size();
-        assert!(head <= len && head <= size as usize, "the head of a claim must fit in it and in a segment");
-        let most = self.rare.engine.segments_for(len);
-        if len == 0 || most as usize > self.rare.engine.total() {
-            return Err(ClaimError::NeverFits { limit: self.rare.engine.largest_claim() });
-        }
-        // Any value but `committed` says "a claim is in progress"; the true end follows below.
-        self.shared.claim.reserved.store(self.position.raw() + 1, Relaxed);
-        if !mutant!("slow_claim_barrier_missing") {
-            light_barrier();
-        }
-        if let Err(error) = self.settle_state() {
-            self.unreserve();
-            return Err(error);
-        }
-
-        let shift = self.rare.view.shift();
-        let at = self.position.offset(shift);
-        let begins_here = self.rare.segment != NIL && self.room() >= head.max(1);
-        let here = if begins_here { len.min(self.room()) } else { 0 };
-        let wanted = self.rare.engine.segments_for(len - here);
-        let taken = match self.rare.engine.supply(wanted, most, grant) {
-            Ok(chain) => chain,
-            Err(error) => {
-                self.unreserve();
-                return Err(error);
-            }
-        };
-
-        // Link and tag what was taken. All of it becomes visible with the commit (P1), or is forgotten with the abort.
-        let table = &self.rare.engine.table;
-        let ordinal = self.position.ordinal(shift);
-        let mut last = taken.first;
-        for i in 0..taken.count {
-            table.set_window(last, self.window);
-            // Every segment of the chain but the last is written to its end.
-            table.set_end(last, size);
-            if i + 1 < taken.count {
-                last = table.next(last);
-            }
-        }
-        if taken.count > 0 {
-            if self.rare.segment == NIL {
-                self.shared.claim.first.store(taken.first, Relaxed);
-            } else {
-                table.set_end(self.rare.segment, at + here as u32);
-                if !mutant!("chain_is_not_linked") {
-                    table.set_next(self.rare.segment, taken.first);
-                }
-            }
-        }
-        let end = if taken.count == 0 {
-            Place { segment: self.rare.segment, position: self.position.advance(here as u32) }
-        } else {
-            let in_last = (len - here) as u32 - (taken.count - 1) * size;
-            Place { segment: last, position: Position::new(ordinal + u64::from(taken.count), in_last, shift) }
-        };
-        self.shared.claim.reserved.store(end.position.raw(), Relaxed);
-        if taken.count > 0 {
-            self.rare.view.segment(taken.first).prefetch_write(0, AHEAD as usize / LINE + 2);
-            // What the I/O side has taken is its own line: looked at only for a sleeper.
-            if self.rare.engine.doorbell.is_napping() {
-                self.rare.engine.look_at_due(self.consumed().distance(self.position, shift));
-            }
-        }
-        let (segment, offset, limit) = if begins_here {
-            (self.rare.segment, at, at + here as u32)
-        } else {
-            (taken.first, 0, size.min(len as u32))
-        };
-        self.rare.span = Span { end, segment, offset, limit, left: len, taken };
-        Ok(())
-    }
-
-    /// Brings the lane into a state in which a claim may go on, `reserved` being announced already.
-    fn settle_state(&mut self) -> Result<(), ClaimError> {
-        loop {
-            match self.shared.state() {
-                ACTIVE => return Ok(()),
-                RETIRING => {
-                    if mutant!("a_claim_leaves_its_lane_retiring") || self.shared.exchange(RETIRING, ACTIVE).is_ok() {
-                        return Ok(());
-                    }
-                }
-                RETIRED => {
-                    // The I/O side took the open segment away. Back to life with the commit.
-                    self.rare.segment = NIL;
-                    self.limit = self.position;
-                    self.rare.revive = true;
-                    return Ok(());
-                }
-                _ => return Err(ClaimError::Closed),
-            }
-        }
+        let way = self.prepare_slow(len, head, Some(grant))?;
+        Ok(self.claim_prepared(way, len))
     }
 
     #[cold]
@@ -297,10 +272,6 @@ impl Lane {
         if self.shared.state() == CLOSED && !mutant!("abort_is_silent_at_the_close") {
             self.rare.engine.doorbell.always();
         }
-    }
-
-    fn consumed(&self) -> Position {
-        Position::from_raw(self.shared.consumed.load(Relaxed))
     }
 
     /// The rare rest of a commit: the lane comes back to life, or the engine has ended meanwhile.

@@ -1,6 +1,6 @@
 //! What the I/O side does with lanes and runs.
 
-use crate::rest::{Held, Rest, SEGMENT};
+use crate::rest::{Held, Rest};
 use forebay_engine::LaneId;
 
 impl Rest {
@@ -31,7 +31,7 @@ impl Rest {
         assert_eq!(self.io.peek_window(lane), window);
         let (mut taken, mut runs, mut left) = (Vec::new(), Vec::new(), most);
         let count = self.io.take(lane, &mut runs, |slice| {
-            assert!(!slice.is_empty() && slice.len() <= SEGMENT);
+            assert!(!slice.is_empty());
             let accepted = slice.len().min(left);
             left -= accepted;
             taken.extend_from_slice(&slice[..accepted]);
@@ -98,6 +98,10 @@ impl Rest {
             let queue = self.queue(lane);
             queue.active = active;
             queue.unseen = 0;
+            // Of a claim that is held beyond the last word, the lane's other segments are not touched.
+            if !active && !queue.claimed {
+                queue.ahead = 0;
+            }
             let busy = !queue.bytes.is_empty() || (queue.claimed && !finished);
             assert_eq!(active, busy, "drained lanes retire, and only they");
         }

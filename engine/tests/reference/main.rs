@@ -16,10 +16,11 @@ proptest! {
 
     #[test]
     fn the_engine_does_what_queues_of_bytes_do(
-        segments in 1_usize..=24,
+        segments in prop_oneof![3 => 1_usize..=24, 2 => 40_usize..=120],
+        ahead in prop_oneof![Just(0_usize), 1_usize..=8],
         list in prop::collection::vec(operations::operation(), 1..150),
     ) {
-        let mut world = world::World::new(segments);
+        let mut world = world::World::new(segments, ahead);
         for operation in &list {
             world.apply(operation);
         }

@@ -47,6 +47,8 @@ pub(crate) struct Queue {
     pub(crate) claimed: bool,
     /// Segments committed since the I/O side last looked.
     pub(crate) unseen: usize,
+    /// Segments that the lane holds and has not begun.
+    pub(crate) ahead: usize,
     /// Runs that are not released yet.
     pub(crate) held: usize,
 }
@@ -152,10 +154,12 @@ impl Rest {
             self.senders.iter().map(|sender| sender.unread + sender.grant.as_ref().map_or(0, |grant| grant.1));
         let granted: usize = granted.sum();
         let unseen: usize = self.queues.iter().flatten().map(|queue| queue.unseen).sum();
-        let senders = granted + unseen + self.claiming + self.lost;
+        let ahead: usize = self.queues.iter().flatten().map(|queue| queue.ahead).sum();
+        let senders = granted + unseen + ahead + self.claiming + self.lost;
         assert_eq!(account.with_senders, senders, "what senders have: {account:?}");
         assert_eq!(account.total(), self.io.total_segments(), "{account:?}");
-        assert_eq!(account.runs, self.held.len(), "{account:?}");
+        let touched: usize = self.held.iter().map(|held| self.io.segments_of(&held.run)).sum();
+        assert_eq!(account.runs, touched, "{account:?}");
         assert_eq!(account.free + account.set_aside, self.io.free_segments(), "{account:?}");
         assert_eq!(account.open + account.in_flight, self.io.held_segments(), "{account:?}");
         assert!(account.in_flight <= account.runs, "{account:?}");

@@ -12,13 +12,20 @@ const HEAD: usize = 18;
 pub(crate) struct World {
     lanes: Vec<Option<Lane>>,
     rest: Rest,
+    /// Segments that a lane takes at once at most.
+    ahead: usize,
     /// What the next record begins with, so that no two look alike.
     stamp: u8,
 }
 
 impl World {
-    pub(crate) fn new(segments: usize) -> Self {
-        let config = EngineConfig { memory: segments * SEGMENT, segment_size: SEGMENT, due_bytes: u32::MAX };
+    pub(crate) fn new(segments: usize, ahead: usize) -> Self {
+        let config = EngineConfig {
+            memory: segments * SEGMENT,
+            segment_size: SEGMENT,
+            due_bytes: u32::MAX,
+            ahead_bytes: (ahead * SEGMENT) as u32,
+        };
         let bell = Arc::new(Bell::default());
         let (engine, io) = forebay_engine::new(config, bell.clone()).expect("a small slab");
         let senders =
@@ -40,7 +47,7 @@ impl World {
             closed: false,
             finished: false,
         };
-        World { lanes: (0..SENDERS * LANES).map(|_| None).collect(), rest, stamp: 0 }
+        World { lanes: (0..SENDERS * LANES).map(|_| None).collect(), rest, ahead, stamp: 0 }
     }
 
     pub(crate) fn apply(&mut self, operation: &Operation) {
@@ -67,7 +74,7 @@ impl World {
         if !self.open_lane(at) {
             return;
         }
-        let Self { lanes, rest, stamp } = self;
+        let Self { lanes, rest, ahead, stamp } = self;
         let lane = lanes[at].as_mut().expect("just opened");
         let (id, window) = (lane.id(), lane.window());
         let (head, most) = (size.min(HEAD), size.div_ceil(SEGMENT));
@@ -95,28 +102,37 @@ impl World {
                 _ => Err(refused),
             }),
         };
-        let mut claim = match claim {
-            Ok(claim) => claim,
-            Err(ClaimError::Full { segments }) => {
-                let segments = segments as usize;
-                assert!(!rest.closed && (1..=most).contains(&segments), "{segments} segments for {size} bytes");
-                match given {
-                    Some(given) => assert!(given < segments, "the grant was enough"),
-                    // Either ring by itself was too short, or it is not this sender's turn.
-                    None => assert!(waited || rest.engine.available_bytes() / SEGMENT < 2 * segments),
+        if let Some(refused) = claim.as_ref().err().copied() {
+            drop(claim);
+            if !rest.closed {
+                let kept = lane.segments_ahead();
+                assert!(kept == rest.queue(id).ahead || (kept == 0 && waited), "given back to who waits, or kept");
+                rest.queue(id).ahead = kept;
+            }
+            match refused {
+                ClaimError::Full { segments } => {
+                    let segments = segments as usize;
+                    assert!(!rest.closed && (1..=most).contains(&segments), "{segments} segments for {size} bytes");
+                    match given {
+                        Some(given) => assert!(given < segments, "the grant was enough"),
+                        // Either ring by itself was too short, or it is not this sender's turn.
+                        None => assert!(waited || rest.engine.available_bytes() / SEGMENT < 2 * segments),
+                    }
                 }
-                return;
+                ClaimError::NeverFits { limit } => assert!(limit == rest.engine.total_bytes() && size > limit),
+                ClaimError::Closed => assert!(rest.closed),
             }
-            Err(ClaimError::NeverFits { limit }) => {
-                return assert!(limit == rest.engine.total_bytes() && size > limit);
-            }
-            Err(ClaimError::Closed) => return assert!(rest.closed),
-        };
+            return;
+        }
+        let Some(mut claim) = claim.ok() else { return };
         assert!(size <= rest.engine.total_bytes() && !rest.closed);
         assert!(claim.chunk().len() >= head, "the head straddles");
-        let taken = rest.io.account().with_senders + given.unwrap_or(0) - before;
-        assert!(taken <= most && (given.is_some() || !waited || taken == 0), "a newcomer overtakes");
-        rest.claiming = taken;
+        // What the lane holds is the claim's for as long as it lasts.
+        let held = std::mem::take(&mut rest.queue(id).ahead);
+        let claiming = rest.io.account().with_senders + given.unwrap_or(0) + held - before;
+        assert!(claiming <= held + most.max(*ahead), "more than it needs");
+        assert!(given.is_some() || !waited || claiming == 0 || claiming == held, "a newcomer overtakes");
+        rest.claiming = claiming;
         rest.queue(id).claimed = true;
         rest.check();
 
@@ -144,21 +160,29 @@ impl World {
         // Whoever closes waits for the end of this claim.
         assert!(!rest.closed || rest.finished || rest.rings() > rings, "a closing I/O thread sleeps on");
         let finished = rest.finished;
+        let claiming = std::mem::take(&mut rest.claiming);
+        let ahead = lane.segments_ahead();
         let queue = rest.queue(id);
         queue.claimed = false;
         match ended {
-            None => {}
+            // Whoever retired the lane meanwhile left the links alone.
+            None if finished && !queue.active => rest.lost += held,
+            None if finished => queue.ahead = held,
+            None => {
+                assert!(ahead <= claiming && (ahead == held || ahead == 0), "an abort leaves a trace");
+                queue.ahead = ahead;
+            }
             Some(Ok(())) => {
                 assert!(!finished, "a record is accepted that nobody will read");
                 queue.bytes.extend(record.into_iter().map(|byte| (window, byte)));
-                queue.unseen += taken;
+                queue.ahead = ahead;
+                queue.unseen += claiming - ahead;
             }
             Some(Err(error)) => {
                 assert!(finished && error == ClaimError::Closed);
-                rest.lost += taken;
+                rest.lost += claiming;
             }
         }
-        rest.claiming = 0;
     }
 
     /// Makes the lane if it is not there. False: the engine is closed.

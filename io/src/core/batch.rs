@@ -66,7 +66,7 @@ pub(crate) struct Batch {
     pub(crate) written: bool,
     /// A request on a connection refers to its memory.
     pub(crate) in_request: bool,
-    /// Runs that are with a job: its memory is not ours until the job is back.
+    /// Segments of runs that are with a job, each run's by itself: its memory is not ours until the job is back.
     pub(crate) lent: usize,
     /// Its records have their outcome.
     pub(crate) done: bool,

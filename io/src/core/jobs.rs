@@ -154,7 +154,7 @@ impl Core {
         let Some(id) = self.gather(number, limit, now) else { return false };
         let batch = self.batches.get_mut(id);
         let runs = std::mem::take(&mut batch.runs);
-        batch.lent = runs.len();
+        batch.lent = runs.iter().map(|run| self.io.segments_of(run)).sum();
         let len = batch.records_len;
         self.partitions[number as usize].packing.push_back(id);
         self.lent_jobs += 1;

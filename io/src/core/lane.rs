@@ -183,7 +183,7 @@ mod tests {
     fn what_came_after_the_look_is_as_old_as_the_look_however_late_it_is_taken() {
         let timeout = Duration::from_secs(2);
         let (engine, mut io) = forebay_engine::new(
-            forebay_engine::EngineConfig { memory: 4096, segment_size: 256, due_bytes: 256 },
+            forebay_engine::EngineConfig { memory: 4096, segment_size: 256, due_bytes: 256, ahead_bytes: 0 },
             std::sync::Arc::new(Silent),
         )
         .expect("a small slab");

@@ -257,7 +257,7 @@ mod tests {
     fn a_close_ends_at_its_deadline_whatever_a_compression_thread_is_at() {
         let broker = MockBroker::builder().partitions(1).start().expect("starts");
         let (poll, bell) = Bell::new().expect("a poll");
-        let layout = EngineConfig { memory: 1 << 20, segment_size: 4096, due_bytes: 16_384 };
+        let layout = EngineConfig { memory: 1 << 20, segment_size: 4096, due_bytes: 16_384, ahead_bytes: 0 };
         let (engine, io) = forebay_engine::new(layout, Arc::new(bell.clone())).expect("memory");
         let topics = Arc::new(TopicTable::new());
         let topic = topics.intern("orders").expect("legal");

@@ -6,6 +6,9 @@ use crc_fast::{CrcAlgorithm, Digest};
 use super::record::MAX_RECORDS;
 use super::varint::{read32, read64, unzigzag32, unzigzag64};
 
+/// Bytes that are fetched, walked and summed together: few enough to stay in a first-level cache meanwhile.
+const BLOCK: usize = 4096;
+
 /// Takes records for one batch, slice by slice, from one or several lanes.
 ///
 /// A slice holds whole records, the rest of one that began in the slice before, or both; its last record may go on in
@@ -60,37 +63,54 @@ impl Walker {
     /// Accepts records from the front of `slice`, stamps them, and returns how many bytes it took. Fewer than
     /// `slice.len()` means that the batch is full (or [`poisoned`](Self::poisoned)).
     pub fn walk(&mut self, slice: &mut [u8]) -> usize {
-        fetch(&slice[..slice.len().min(self.max_bytes.saturating_sub(self.bytes))]);
         let mut at = self.skip.min(slice.len());
         self.skip -= at;
-        while at < slice.len() && self.count < self.max_records && !self.poisoned {
-            let Some(head) = parse_head(&slice[at..]) else {
+        let mut summed = 0;
+        loop {
+            let block = slice.len().min(at + BLOCK);
+            fetch(&slice[at..block.min(at + self.max_bytes.saturating_sub(self.bytes))]);
+            let full = self.walk_to(block, &mut at, slice);
+            // Summed after stamping, while the block is in L1; one call per block, because small ones cost more a byte.
+            self.digest.update(&slice[summed..at]);
+            summed = at;
+            if full || at == slice.len() {
+                return at;
+            }
+        }
+    }
+
+    /// Accepts the records that begin before `block`. True: the batch is full.
+    #[inline(always)]
+    fn walk_to(&mut self, block: usize, at: &mut usize, slice: &mut [u8]) -> bool {
+        while *at < block {
+            if self.count >= self.max_records || self.poisoned {
+                return true;
+            }
+            let Some(head) = parse_head(&slice[*at..]) else {
                 self.poisoned = true;
-                break;
+                return true;
             };
             if self.count > 0 && head.total > self.max_bytes.saturating_sub(self.bytes) {
-                break;
+                return true;
             }
-            let Some(field) = slice[at + head.offset_at..].first_chunk_mut::<2>() else {
+            let Some(field) = slice[*at + head.offset_at..].first_chunk_mut::<2>() else {
                 self.poisoned = true;
-                break;
+                return true;
             };
             // zigzag of a number that is not negative is its double; count < 8192, so 14 bits hold it
             *field = [(self.count << 1) as u8 | 0x80, (self.count >> 6) as u8];
             self.count += 1;
             self.bytes = self.bytes.saturating_add(head.total);
             self.max_ts_delta = self.max_ts_delta.max(head.ts_delta);
-            let left = slice.len() - at;
+            let left = slice.len() - *at;
             if head.total > left {
                 self.skip = head.total - left;
-                at = slice.len();
+                *at = slice.len();
             } else {
-                at += head.total;
+                *at += head.total;
             }
         }
-        // Summed after stamping, while the slice is in L1; one call per slice, because small ones cost more a byte.
-        self.digest.update(&slice[..at]);
-        at
+        false
     }
 
     /// Records accepted.

@@ -118,7 +118,8 @@ impl World {
 
     pub(crate) fn with_memory(config: CoreConfig, partitions: i32, memory: usize) -> Self {
         let rings = Arc::new(Rings::default());
-        let layout = EngineConfig { memory, segment_size: 4096, due_bytes: config.batch_size as u32 };
+        let layout =
+            EngineConfig { memory, segment_size: 4096, due_bytes: config.batch_size as u32, ahead_bytes: 64 * 1024 };
         let (engine, io) = forebay_engine::new(layout, rings.clone()).expect("memory for a test");
         let topics = Arc::new(TopicTable::new());
         let topic = topics.intern(TOPIC).expect("legal");

@@ -17,8 +17,9 @@ impl Ring for Awake {
     fn ring(&self) {}
 }
 
-/// A lane in a slab of its own, of segments of so many bytes, or of four if there is no room for more.
-pub(crate) struct OneLane<const SEGMENT: usize>;
+/// A lane in a slab of its own, of segments of so many bytes, or of four if there is no room for more; it takes up to `AHEAD` bytes of
+/// them at once.
+pub(crate) struct OneLane<const SEGMENT: usize, const AHEAD: u32>;
 
 pub(crate) struct LaneSender {
     lane: Lane,
@@ -32,14 +33,18 @@ pub(crate) struct LaneReceiver {
     runs: Vec<Run>,
 }
 
-impl<const SEGMENT: usize> Queue for OneLane<SEGMENT> {
+impl<const SEGMENT: usize, const AHEAD: u32> Queue for OneLane<SEGMENT, AHEAD> {
     type Sender = LaneSender;
     type Receiver = LaneReceiver;
 
     fn open(capacity: usize, _longest: usize) -> (LaneSender, LaneReceiver) {
         // A lane keeps the segment that it is in: with one or two in all, neither end would find any to go on with.
-        let config =
-            EngineConfig { memory: capacity, segment_size: SEGMENT.min(1 << (capacity / 4).ilog2()), due_bytes: DUE };
+        let config = EngineConfig {
+            memory: capacity,
+            segment_size: SEGMENT.min(1 << (capacity / 4).ilog2()),
+            due_bytes: DUE,
+            ahead_bytes: AHEAD,
+        };
         let (engine, io) = forebay_engine::new(config, Arc::new(Awake)).expect("the slab fits in memory");
         let end = engine.producer_end();
         let lane = end.lane(1).expect("a new engine is open");

@@ -129,7 +129,12 @@ fn scenario(happened: &'static Happened) {
         3 => End::Drop(turn),
         _ => End::Senders,
     };
-    let config = EngineConfig { memory: segments * SEGMENT, segment_size: SEGMENT, due_bytes: 2 * SEGMENT as u32 };
+    let config = EngineConfig {
+        memory: segments * SEGMENT,
+        segment_size: SEGMENT,
+        due_bytes: 2 * SEGMENT as u32,
+        ahead_bytes: 4 * SEGMENT as u32,
+    };
     let bell = std::sync::Arc::new(Bell::default());
     let (engine, io) = forebay_engine::new(config, bell.clone()).expect("a small slab");
     let outcomes = Arc::new(outcomes::Outcomes::default());

@@ -1,0 +1,230 @@
+//! The part of a claim's way that is rare: more segments, a lane that was retired, the end of the engine.
+
+use super::claim::Span;
+use super::{AHEAD, Lane, LaneChain};
+use crate::lane_shared::{ACTIVE, RETIRED, RETIRING};
+use crate::position::Position;
+use crate::segments::{Chain, NIL};
+use crate::slab::LINE;
+use crate::sync::light_barrier;
+use crate::{ClaimError, Grant};
+use std::sync::atomic::Ordering::Relaxed;
+
+/// Where the claim goes for which [`Lane::prepare_slow`] has found room.
+#[derive(Clone, Copy)]
+pub(super) enum Way {
+    /// All of it into the open stretch.
+    Here,
+    /// Beyond that: [`Span`] says where.
+    Beyond,
+}
+
+impl Lane {
+    /// Makes `span` the claim, or finds that there is room for it in the open stretch all the same. What the lane holds stays as it is
+    /// until the commit.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn prepare_slow(&mut self, len: usize, head: usize, grant: Option<Grant>) -> Result<Way, ClaimError> {
+        let size = self.view().segment_size();
+        assert!(head <= len && head <= size as usize, "the head of a claim must fit in it and in a segment");
+        let most = self.rare.engine.segments_for(len);
+        if len == 0 || most as usize > self.rare.engine.total() {
+            return Err(ClaimError::NeverFits { limit: self.rare.engine.largest_claim() });
+        }
+        // Any value but `committed` says "a claim is in progress"; the true end follows below.
+        self.shared.claim.reserved.store(self.position.raw() + 1, Relaxed);
+        if !mutant!("slow_claim_barrier_missing") {
+            light_barrier();
+        }
+        if let Err(error) = self.settle_state() {
+            self.unreserve();
+            return Err(error);
+        }
+
+        let shift = self.view().shift();
+        let mut here = self.room_here(len, head);
+        if here == len {
+            let end = self.position.advance(len as u32);
+            self.shared.claim.reserved.store(end.raw(), Relaxed);
+            self.limit = self.limit_in(self.rare.chain.stretch, end);
+            self.look_at_due();
+            return Ok(Way::Here);
+        }
+        // I8, in spirit: nobody begins a segment while an older sender waits for one, not even of those that it holds.
+        let others = grant.is_none() && self.rare.engine.inbox.waiting() > 0;
+        if others && !mutant!("segments_ahead_are_kept_from_who_waits") {
+            self.return_ahead();
+            here = self.room_here(len, head);
+        }
+        let wanted = self.rare.engine.segments_for(len - here);
+        // Where the lane leaves what it is in.
+        let left = if here > 0 { self.rare.chain.stretch } else { self.position };
+        let taken = match self.take(wanted.saturating_sub(self.rare.chain.ahead(left, shift)), most, grant) {
+            Ok(chain) => chain,
+            Err(error) => {
+                self.unreserve();
+                return Err(error);
+            }
+        };
+        let table = &self.rare.engine.table;
+        let mut last_taken = taken.first;
+        for i in 0..taken.count {
+            table.set_window(last_taken, self.window);
+            // Every segment is written to its end, unless the lane leaves it early.
+            table.set_end(last_taken, size);
+            if i + 1 < taken.count {
+                last_taken = table.next(last_taken);
+            }
+        }
+
+        let chain = &self.rare.chain;
+        // Where the part of the claim begins that lies beyond the open stretch, and its first segment.
+        let (beyond, from) = if chain.segment == NIL {
+            (self.position.next_segment(shift), taken.first)
+        } else {
+            (left.next_segment(shift), self.follower(chain.segment_at(left, shift).0, taken))
+        };
+        let end = beyond.advance((len - here) as u32);
+        let (segment, offset, limit) = if here > 0 {
+            let (open, start) = chain.segment_at(self.position, shift);
+            let offset = start.distance(self.position) as u32;
+            // A full segment is left for the one that follows it in memory.
+            let (open, offset) = if offset == size { (open + 1, 0) } else { (open, offset) };
+            (open, offset, offset + here as u32)
+        } else {
+            (from, 0, size.min(len as u32))
+        };
+        if mutant!("an_abort_keeps_its_links") && taken.count > 0 && chain.segment != NIL {
+            self.rare.engine.table.set_next(chain.last, taken.first);
+        }
+        self.rare.span =
+            Span { segment, offset, limit, left: len, wanted, here: here > 0, beyond, from, taken, last_taken, end };
+        self.shared.claim.reserved.store(end.raw(), Relaxed);
+        self.view().segment(from).prefetch_write(0, AHEAD as usize / LINE + 2);
+        self.look_at_due();
+        Ok(Way::Beyond)
+    }
+
+    /// Rings for a napping I/O thread if the lane holds enough for a batch.
+    fn look_at_due(&self) {
+        // What the I/O side has taken is its own line: looked at only for a sleeper.
+        if self.rare.engine.doorbell.is_napping() {
+            let consumed = Position::from_raw(self.shared.consumed.load(Relaxed));
+            self.rare.engine.look_at_due(consumed.distance(self.position));
+        }
+    }
+
+    /// How far claims may go in a stretch before the lane looks again whether it is due.
+    fn limit_in(&self, stretch: Position, from: Position) -> Position {
+        stretch.min(from.advance(self.rare.engine.due()))
+    }
+
+    /// How much of a claim goes into the rest of the open stretch: nothing if its head would not fit there, or if the window is another.
+    fn room_here(&self, len: usize, head: usize) -> usize {
+        let chain = &self.rare.chain;
+        let room = self.position.distance(chain.stretch) as usize;
+        let begins_here = chain.segment != NIL && chain.window == self.window && room >= head.max(1);
+        if begins_here { len.min(room) } else { 0 }
+    }
+
+    /// Takes as many segments as are missing, and more if the lane fills fast.
+    fn take(&mut self, missing: u32, most: u32, grant: Option<Grant>) -> Result<Chain, ClaimError> {
+        let at_once = if missing == 0 || self.rare.engine.pace.is_one() {
+            missing
+        } else {
+            let taken = self.rare.engine.taken();
+            self.rare.pace.step(self.rare.engine.pace, taken)
+        };
+        self.rare.engine.supply(missing, at_once, most, grant)
+    }
+
+    /// Gives back what the lane holds and has not begun.
+    fn return_ahead(&mut self) {
+        let shift = self.view().shift();
+        let ahead = self.rare.chain.ahead(self.position, shift);
+        if ahead == 0 {
+            return;
+        }
+        let (open, start) = self.rare.chain.segment_at(self.position, shift);
+        let first = self.rare.engine.table.next(open);
+        self.rare.engine.table.set_next(open, NIL);
+        let chain = &mut self.rare.chain;
+        chain.last = open;
+        chain.end = start.skip(1, shift);
+        chain.stretch = chain.stretch.min(chain.end);
+        self.limit = self.limit.min(chain.end);
+        self.rare.engine.give_back(Chain { first, count: ahead });
+    }
+
+    /// Which segment of the claim in progress follows one that the lane holds or has taken.
+    pub(super) fn follower(&self, segment: u32, taken: Chain) -> u32 {
+        if segment == self.rare.chain.last { taken.first } else { self.rare.engine.table.next(segment) }
+    }
+
+    /// Brings the lane into a state in which a claim may go on, `reserved` being announced already.
+    fn settle_state(&mut self) -> Result<(), ClaimError> {
+        loop {
+            match self.shared.state() {
+                ACTIVE => return Ok(()),
+                RETIRING => {
+                    if mutant!("a_claim_leaves_its_lane_retiring") || self.shared.exchange(RETIRING, ACTIVE).is_ok() {
+                        return Ok(());
+                    }
+                }
+                RETIRED => {
+                    // The I/O side took everything away. Back to life with the commit.
+                    self.rare.chain = LaneChain::NOTHING;
+                    self.rare.pace.reset();
+                    self.limit = self.position;
+                    self.rare.revive = true;
+                    return Ok(());
+                }
+                _ => return Err(ClaimError::Closed),
+            }
+        }
+    }
+
+    /// The lane's chain is what the claim in `span` makes of it: where it ends is where the next one begins. Visible with the commit (P1).
+    #[cold]
+    #[inline(never)]
+    pub(super) fn move_to_end(&mut self) {
+        let shift = self.view().shift();
+        let Span { wanted, here, beyond, from, taken, last_taken, end, .. } = self.rare.span;
+        let table = &self.rare.engine.table;
+        let chain = &self.rare.chain;
+        let mut next = LaneChain { window: self.window, ..*chain };
+        if chain.segment == NIL {
+            self.shared.claim.first.store(taken.first, Relaxed);
+        } else {
+            if taken.count > 0 && !mutant!("chain_is_not_linked") {
+                table.set_next(chain.last, taken.first);
+            }
+            if !here {
+                let (open, start) = chain.segment_at(self.position, shift);
+                table.set_end(open, start.distance(self.position) as u32);
+                // What was ahead under another window.
+                let mut segment = if chain.window == self.window { chain.last } else { open };
+                while segment != chain.last {
+                    segment = table.next(segment);
+                    table.set_window(segment, self.window);
+                }
+            }
+        }
+        if taken.count > 0 {
+            table.set_next(last_taken, NIL);
+            next.last = last_taken;
+            next.end = if chain.segment == NIL { beyond } else { chain.end }.skip(taken.count, shift);
+        }
+        next.segment = (1..wanted).fold(from, |segment, _| table.next(segment));
+        next.start = beyond.skip(wanted - 1, shift);
+        next.stretch = next.start.skip(1, shift);
+        let mut segment = next.segment;
+        while next.stretch < next.end && table.next(segment) == segment + 1 {
+            segment += 1;
+            next.stretch = next.stretch.skip(1, shift);
+        }
+        self.origin = self.view().origin(next.segment, next.start);
+        self.limit = self.limit_in(next.stretch, end);
+        self.rare.chain = next;
+    }
+}
