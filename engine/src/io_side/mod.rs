@@ -215,7 +215,8 @@ impl IoSide {
                 (last, begin) = (last + 1, end);
                 end = filled(table, last, begin, reader.committed, shift);
             }
-            let len = reader.position.distance(end) as usize;
+            // More than four gigabytes of one lane are visited in parts.
+            let len = reader.position.distance(end).min(u32::MAX.into()) as usize;
             self.shared.slab.witness_write(segment, start, len as u32);
             // SAFETY: I3: bytes from the taken to the committed position belong to the I/O side, of which there is one.
             let slice = unsafe { view.slice_mut(segment, start, len) };
