@@ -97,7 +97,8 @@ impl IoThread {
     /// No segment has two owners, whatever the senders do meanwhile.
     fn audit(&mut self) {
         let account = self.io.account();
-        assert_eq!(account.runs, self.held.len(), "{account:?}");
+        let touched: usize = self.held.iter().map(|held| self.io.segments_of(&held.run)).sum();
+        assert_eq!(account.runs, touched, "{account:?}");
         assert!(account.open <= self.active.len(), "{account:?}");
     }
 
