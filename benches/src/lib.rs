@@ -33,19 +33,18 @@ impl Ring for Bell {
     }
 }
 
+/// So many segments, used as a producer uses them by default.
+pub(crate) fn layout(segments: usize) -> EngineConfig {
+    EngineConfig { memory: segments * SEGMENT, segment_size: SEGMENT, due_bytes: 16 * 1024, ahead_bytes: 64 * 1024 }
+}
+
 /// An engine of so many segments.
 ///
 /// # Panics
 /// If the system refuses the memory.
 pub fn engine(segments: usize) -> (Engine, IoSide, Arc<Bell>) {
     let bell = Arc::new(Bell::default());
-    let config = EngineConfig {
-        memory: segments * SEGMENT,
-        segment_size: SEGMENT,
-        due_bytes: 16 * 1024,
-        ahead_bytes: 64 * 1024,
-    };
-    let (engine, io) = forebay_engine::new(config, bell.clone()).expect("a small slab");
+    let (engine, io) = forebay_engine::new(layout(segments), bell.clone()).expect("a small slab");
     (engine, io, bell)
 }
 

@@ -1,8 +1,8 @@
 //! The I/O core on a memory pipe: a broker that answers what it is asked, at once and without a socket.
 
-use crate::{Bell, SEGMENT};
+use crate::{Bell, layout};
 use bytes::{Bytes, BytesMut};
-use forebay_engine::{EngineConfig, Lane, ProducerEnd};
+use forebay_engine::{Lane, ProducerEnd};
 use forebay_io::core::{Command, ConnId, Core, CoreConfig};
 use forebay_io::time::Time;
 use forebay_io::topics::TopicTable;
@@ -54,13 +54,7 @@ impl Pipe {
     pub fn new(partitions: usize) -> Self {
         let config =
             CoreConfig { bootstrap: vec!["node0:9092".into()], linger: Duration::ZERO, ..CoreConfig::default() };
-        let layout = EngineConfig {
-            memory: 1024 * SEGMENT,
-            segment_size: SEGMENT,
-            due_bytes: 16 * 1024,
-            ahead_bytes: 64 * 1024,
-        };
-        let (engine, io) = forebay_engine::new(layout, Arc::new(Bell::default())).expect("a small slab");
+        let (engine, io) = forebay_engine::new(layout(1024), Arc::new(Bell::default())).expect("a small slab");
         let topics = Arc::new(TopicTable::new());
         let topic = topics.intern("orders").expect("a legal name");
         let end = engine.producer_end();

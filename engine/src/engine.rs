@@ -86,7 +86,7 @@ impl Shared {
         self.total * self.slab.view().segment_size() as usize
     }
 
-    /// `wanted` segments, from the grant or from what is free; of that up to `at_once`, if there is plenty. `most` is what a waiter
+    /// `wanted` segments, from the grant or from what is free; of that up to `at_once`, if more follow in memory. `most` is what a waiter
     /// should ask for.
     pub(crate) fn supply(
         &self,

@@ -85,7 +85,7 @@ pub struct EngineConfig {
     pub due_bytes: u32,
     /// A lane that fills fast takes up to so many bytes of segments at once, those behind each other in memory where it can: fewer
     /// exchanges on the free rings, longer runs. It holds what it has not begun until it is retired. 0: one segment at a time.
-    /// `due_bytes` is a good value; more than a megabyte or so gives nothing.
+    /// Never more than 32 segments. The producer has 64 KiB.
     pub ahead_bytes: u32,
 }
 

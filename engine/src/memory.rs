@@ -2,7 +2,7 @@
 
 use crate::engine::Shared;
 use crate::mailbox::Mailbox;
-use crate::run::{Run, last_segment};
+use crate::run::{Run, last_segment, place};
 use crate::segments::Chain;
 use crate::sync::Arc;
 use std::collections::VecDeque;
@@ -57,16 +57,16 @@ impl Memory {
 
     /// A lane begins to be read in this segment.
     pub(crate) fn hold(&mut self, segment: u32) {
-        let holds = &mut self.holds[segment as usize];
-        debug_assert!(*holds == 0, "a segment has one owner at a time");
-        *holds += 1;
-        self.held += 1;
+        debug_assert!(self.holds[segment as usize] == 0, "a segment has one owner at a time");
+        self.hold_more(segment);
     }
 
-    /// A lane begins to be read in this segment, of which a run was made already.
+    /// One more holds this segment: a run, or the reader of a lane, which a run may have come before.
     #[inline]
     pub(crate) fn hold_more(&mut self, segment: u32) {
-        self.holds[segment as usize] += 1;
+        let holds = &mut self.holds[segment as usize];
+        self.held += usize::from(*holds == 0);
+        *holds += 1;
     }
 
     /// A lane leaves this segment, or one of its runs is released.
@@ -91,11 +91,11 @@ impl Memory {
     #[inline]
     pub(crate) fn mint(&mut self, segment: u32, start: u32, len: u32, out: &mut Vec<Run>) {
         let mut first = segment;
-        let place = |segment: u32, start: u32| (u64::from(segment) << self.shift) + u64::from(start);
         match out.last_mut() {
             Some(last)
                 if last.slab == self.slab
-                    && place(last.segment, last.start) + u64::from(last.len) == place(segment, start)
+                    && place(last.segment, last.start, self.shift) + u64::from(last.len)
+                        == place(segment, start, self.shift)
                     && last.len.checked_add(len).is_some() =>
             {
                 if start > 0 {
@@ -106,9 +106,7 @@ impl Memory {
             _ => out.push(Run { slab: self.slab, segment, start, len }),
         }
         for segment in first..=last_segment(segment, start, len, self.shift) {
-            let holds = &mut self.holds[segment as usize];
-            self.held += usize::from(*holds == 0);
-            *holds += 1;
+            self.hold_more(segment);
         }
     }
 
@@ -118,7 +116,7 @@ impl Memory {
         let cut = u64::from(run.start) + at as u64;
         let (segment, start) = (run.segment + (cut >> self.shift) as u32, (cut & ((1 << self.shift) - 1)) as u32);
         if start > 0 {
-            self.holds[segment as usize] += 1;
+            self.hold_more(segment);
         }
         let at = at as u32;
         let second = Run { slab: run.slab, segment, start, len: run.len - at };

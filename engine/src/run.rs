@@ -15,6 +15,12 @@ pub struct Run {
     pub(crate) len: u32,
 }
 
+/// Where a byte lies in the slab.
+#[inline]
+pub(crate) fn place(segment: u32, start: u32, shift: u32) -> u64 {
+    (u64::from(segment) << shift) + u64::from(start)
+}
+
 /// The last segment that a stretch touches.
 #[inline]
 pub(crate) fn last_segment(segment: u32, start: u32, len: u32, shift: u32) -> u32 {

@@ -22,19 +22,24 @@ fn a_lane_ahead(segments: usize) -> (Engine, IoSide, ProducerEnd, Lane, Turns) {
     (engine, io, end, lane, turns)
 }
 
+/// Retires the lane while its sender goes on: in the end all words have arrived, and every segment is back.
+fn retire_beside(turns: &mut Turns, io: &mut IoSide, sender: thread::JoinHandle<()>, words: &[u64]) {
+    turns.retire(io);
+    io.settle();
+    turns.collect(io);
+    turns.drain(io);
+    sender.join().expect("the sender");
+    assert_at_rest(turns, io);
+    assert_eq!(turns.of(0), words);
+}
+
 /// I5: a record that goes into the next segment, without a look at the free rings, keeps it; or it was retired with the lane.
 #[test]
 fn a_retired_lane_gives_back_what_it_holds_ahead() {
     explore("a_retired_lane_gives_back_what_it_holds_ahead", Some(4), || {
         let (_engine, mut io, _end, mut lane, mut turns) = a_lane_ahead(4);
         let sender = thread::spawn(move || publish(&mut lane, &[4, 5]).expect("room"));
-        turns.retire(&mut io);
-        io.settle();
-        turns.collect(&mut io);
-        turns.drain(&mut io);
-        sender.join().expect("the sender");
-        assert_at_rest(&mut turns, &mut io);
-        assert_eq!(turns.of(0), [1, 2, 3, 4, 5]);
+        retire_beside(&mut turns, &mut io, sender, &[1, 2, 3, 4, 5]);
     });
 }
 
@@ -48,13 +53,7 @@ fn a_claim_beyond_what_is_held_ahead_is_whole_or_leaves_no_trace() {
             abandon(&mut lane, 4).expect("room");
             publish(&mut lane, &[4, 5, 6, 7]).expect("room");
         });
-        turns.retire(&mut io);
-        io.settle();
-        turns.collect(&mut io);
-        turns.drain(&mut io);
-        sender.join().expect("the sender");
-        assert_at_rest(&mut turns, &mut io);
-        assert_eq!(turns.of(0), [1, 2, 3, 4, 5, 6, 7]);
+        retire_beside(&mut turns, &mut io, sender, &[1, 2, 3, 4, 5, 6, 7]);
     });
 }
 

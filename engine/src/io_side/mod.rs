@@ -9,7 +9,7 @@ use crate::lane_shared::LaneShared;
 use crate::memory::Memory;
 use crate::position::Position;
 use crate::ready::END;
-use crate::run::{Run, RunBytes, last_segment};
+use crate::run::{Run, RunBytes, last_segment, place};
 use crate::segments::{NIL, SegmentTable};
 use crate::sync::{Arc, lock};
 use std::sync::atomic::Ordering::Relaxed;
@@ -307,8 +307,7 @@ impl IoSide {
     #[inline]
     pub fn slices_adjacent(&self, a: &Run, b: &Run) -> bool {
         let shift = self.shared.slab.view().shift();
-        let end = (u64::from(a.segment) << shift) + u64::from(a.start) + u64::from(a.len);
-        end == (u64::from(b.segment) << shift) + u64::from(b.start)
+        place(a.segment, a.start, shift) + u64::from(a.len) == place(b.segment, b.start, shift)
     }
 
     /// Divides a run in two, the first of `at` bytes.

@@ -85,8 +85,12 @@ pub(super) struct World {
 
 impl World {
     pub(super) fn new(config: CoreConfig, segments: usize, pieces: bool) -> Self {
-        let layout =
-            EngineConfig { memory: segments * SEGMENT, segment_size: SEGMENT, due_bytes: config.batch_size as u32, ahead_bytes: 0 };
+        let layout = EngineConfig {
+            memory: segments * SEGMENT,
+            segment_size: SEGMENT,
+            due_bytes: config.batch_size as u32,
+            ahead_bytes: 0,
+        };
         let (engine, io) = forebay_engine::new(layout, Arc::new(Silent)).expect("a small slab");
         let topics = Arc::new(TopicTable::new());
         let topic = topics.intern("orders").expect("legal");

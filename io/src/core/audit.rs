@@ -1,7 +1,5 @@
 //! Debug builds only: the engine's account of its segments and the core's own books must agree.
 
-use forebay_engine::Run;
-
 use super::Core;
 
 /// Segments looked at in one turn, on average: an account is a walk over the whole slab.
@@ -21,8 +19,7 @@ impl Core {
         self.audit_credit = 0;
         let account = self.io.account();
         assert_eq!(account.total(), total, "every segment is somewhere: {account:?}");
-        let touched = |runs: &[Run]| runs.iter().map(|run| self.io.segments_of(run)).sum::<usize>();
-        let runs: usize = self.batches.iter().map(|(_, batch)| touched(&batch.runs) + batch.lent).sum();
+        let runs: usize = self.batches.iter().map(|(_, batch)| self.segments_of(&batch.runs) + batch.lent).sum();
         assert_eq!(account.runs, runs, "every run is in a batch that lives, in flight or in quarantine: {account:?}");
         let watched: usize = self.active.iter().map(|number| self.partitions[*number as usize].lanes.len()).sum();
         assert!(account.open <= watched, "{watched} lanes are watched, only they have a segment open: {account:?}");

@@ -147,14 +147,20 @@ impl Core {
             && self.lent_jobs < self.cfg.compression_threads * JOBS_PER_THREAD
     }
 
+    /// Segments that runs touch, each run's by itself.
+    pub(super) fn segments_of(&self, runs: &[Run]) -> usize {
+        runs.iter().map(|run| self.io.segments_of(run)).sum()
+    }
+
     /// Makes a job of what a partition's lanes hold. False if that is nothing.
     fn begin_job(&mut self, number: u32, now: Time) -> bool {
         let topic = self.partitions[number as usize].topic;
         let limit = self.cfg.batch_max_bytes.min(self.metadata.largest_batch(topic));
         let Some(id) = self.gather(number, limit, now) else { return false };
+        let runs = std::mem::take(&mut self.batches.get_mut(id).runs);
+        let lent = self.segments_of(&runs);
         let batch = self.batches.get_mut(id);
-        let runs = std::mem::take(&mut batch.runs);
-        batch.lent = runs.iter().map(|run| self.io.segments_of(run)).sum();
+        batch.lent = lent;
         let len = batch.records_len;
         self.partitions[number as usize].packing.push_back(id);
         self.lent_jobs += 1;
