@@ -76,6 +76,19 @@ fn many_partitions_go_in_one_request_and_requests_keep_their_size() {
     assert!(w.cluster.largest_request <= 30_000, "{}", w.cluster.largest_request);
 }
 
+/// Otherwise a few milliseconds of backlog around the turn of a window become seconds of tiny requests.
+#[test]
+fn partitions_with_records_of_two_windows_share_requests_too() {
+    let mut w = World::new(config(), 64);
+    let mut lanes: Vec<_> = (0..128).map(|n| w.lane(n / 2)).collect();
+    for (n, lane) in lanes.iter_mut().enumerate() {
+        assert!(w.send_in(lane, 8_192 * (1 + n as i64 % 2), n as u64, 100));
+    }
+    assert!(w.run_until(secs(2), |w| w.records_delivered() == 128), "{:?}", w.reports);
+    assert_eq!(w.cluster.seen.len(), 128, "a batch has one window");
+    assert!(w.cluster.requests <= 3, "{} requests for two batches of each partition", w.cluster.requests);
+}
+
 #[test]
 fn no_more_requests_than_slots_and_batches_grow_meanwhile() {
     let mut w = World::new(CoreConfig { max_in_flight: 2, ..config() }, 1);

@@ -10,21 +10,29 @@ use crate::time::Time;
 use crate::wire::record::MAX_RECORDS;
 use crate::wire::walk::Walker;
 
+/// What was taken from a partition's lanes.
+#[derive(Copy, Clone)]
+pub(super) struct Cut {
+    pub(super) batch: BatchId,
+    /// Records that belong in it found no room.
+    pub(super) full: bool,
+}
+
 /// The records of a batch differ in age by at most one part in so many of the delivery timeout.
 const BATCH_AGES: u32 = 16;
 
 impl Core {
     /// Takes what a partition's lanes hold into one batch of at most `limit` bytes before compression, header included (a
     /// first record that is larger goes alone). Lanes take turns to be first. None if there is nothing.
-    pub(super) fn cut(&mut self, number: u32, limit: usize, now: Time) -> Option<BatchId> {
+    pub(super) fn cut(&mut self, number: u32, limit: usize, now: Time) -> Option<Cut> {
         // Another partition may have used up the last epoch in this very turn.
         if !self.has_identity(number) {
             return None;
         }
-        let id = self.gather(number, limit, now)?;
-        self.number(number, id);
-        self.pack(id);
-        Some(id)
+        let cut = self.gather(number, limit, now)?;
+        self.number(number, cut.batch);
+        self.pack(cut.batch);
+        Some(cut)
     }
 
     /// Gives a batch its place in the partition's order, and its sequence numbers.
@@ -37,7 +45,7 @@ impl Core {
     }
 
     /// Takes what a partition's lanes hold: [`Core::cut`] without numbers, and not compressed.
-    pub(super) fn gather(&mut self, number: u32, limit: usize, now: Time) -> Option<BatchId> {
+    pub(super) fn gather(&mut self, number: u32, limit: usize, now: Time) -> Option<Cut> {
         let partition = &mut self.partitions[number as usize];
         let lanes = std::mem::take(&mut partition.lanes);
         let first = if lanes.is_empty() { 0 } else { partition.next_lane % lanes.len() };
@@ -48,6 +56,7 @@ impl Core {
         let mut window = None;
         let mut oldest = Time::MAX;
         let mut next = first + 1;
+        let mut full = false;
         for (at, lane_id) in lanes[first..].iter().chain(&lanes[..first]).enumerate() {
             if self.ledger.lane(*lane_id).is_none_or(|lane| lane.pending == 0) {
                 continue;
@@ -82,7 +91,8 @@ impl Core {
                 }
             }
             if left == Some(tag) && aged.is_none_or(|aged| taken < aged) {
-                next = first + at + 1; // full
+                next = first + at + 1;
+                full = true;
                 break;
             }
         }
@@ -105,7 +115,7 @@ impl Core {
         batch.max_timestamp = batch.base_timestamp.saturating_add(walker.max_ts_delta());
         batch.deadline = oldest + self.cfg.delivery_timeout;
         self.next_deadline = self.next_deadline.min(batch.deadline);
-        Some(id)
+        Some(Cut { batch: id, full })
     }
 
     /// A batch has one deadline, that of its oldest record. After an outage records of very different age wait together:

@@ -12,6 +12,7 @@ use forebay_engine::{Run, RunBytes, mutant};
 
 use super::Core;
 use super::batch::BatchId;
+use super::cut::Cut;
 use super::pack::{give_back, overwrite};
 use super::report::{DeliveryFailure, FailureKind};
 use super::send::take_turns;
@@ -156,7 +157,7 @@ impl Core {
     fn begin_job(&mut self, number: u32, now: Time) -> bool {
         let topic = self.partitions[number as usize].topic;
         let limit = self.cfg.batch_max_bytes.min(self.metadata.largest_batch(topic));
-        let Some(id) = self.gather(number, limit, now) else { return false };
+        let Some(Cut { batch: id, .. }) = self.gather(number, limit, now) else { return false };
         let runs = std::mem::take(&mut self.batches.get_mut(id).runs);
         let lent = self.segments_of(&runs);
         let batch = self.batches.get_mut(id);

@@ -209,16 +209,10 @@ impl Core {
         }
         match self.cut(number, room.min(most), now) {
             None => Next::Nothing,
-            // Not by what was pending: that counts the unused ends of segments too.
-            Some(id) if !first && room < most && self.holds_more(number) => Next::Short(id),
-            Some(id) => Next::Batch(id),
+            // Not by what is still pending: records of another window, or of another age, make a batch of their own.
+            Some(cut) if !first && room < most && cut.full => Next::Short(cut.batch),
+            Some(cut) => Next::Batch(cut.batch),
         }
-    }
-
-    /// Whether a partition's lanes hold records that have been seen and not taken.
-    fn holds_more(&self, number: u32) -> bool {
-        let lanes = &self.partitions[number as usize].lanes;
-        lanes.iter().filter_map(|id| self.ledger.lane(*id)).any(|lane| lane.pending > 0)
     }
 
     /// The oldest batch that was compressed elsewhere, if it is back.
