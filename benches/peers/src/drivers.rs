@@ -58,7 +58,7 @@ impl Drivers {
         let sources = self.root.join("benches/peers/drivers");
         let path = match peer {
             Peer::Forebay => beside("peer-forebay"),
-            Peer::Kernel => beside("peer-kernel"),
+            Peer::Kernel | Peer::Bytes => beside("peer-kernel"),
             Peer::Driver => beside("peer-driver"),
             Peer::Librdkafka => {
                 // librdkafka itself as well, whose C code cargo's profile optimises or not.

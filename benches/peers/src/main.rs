@@ -38,7 +38,7 @@ struct Options {
     #[arg(long, default_value_t = 5)]
     rounds: usize,
 
-    /// Who takes part: forebay, librdkafka, franz-go, java, kernel, driver.
+    /// Who takes part: forebay, librdkafka, franz-go, java, kernel, bytes, driver.
     #[arg(long, value_delimiter = ',')]
     peers: Vec<String>,
 
@@ -118,7 +118,9 @@ fn run(options: &Options) -> Result<bool, String> {
         let mut wanted = Peer::ALL.to_vec();
         if !options.peers.is_empty() {
             if let Some(unknown) = options.peers.iter().find(|name| Peer::ALL.iter().all(|peer| peer.name() != *name)) {
-                return Err(format!("{unknown} is no peer: forebay, librdkafka, franz-go, java, kernel, driver"));
+                return Err(format!(
+                    "{unknown} is no peer: forebay, librdkafka, franz-go, java, kernel, bytes, driver"
+                ));
             }
             wanted.retain(|peer| options.peers.iter().any(|name| peer.name() == name));
         }

@@ -3,7 +3,7 @@
 use crate::scenario::{Against, Scenario, Who};
 use std::fmt;
 
-/// A producer, the kernel's part of one, or what the driver itself costs.
+/// A producer, the part of one that the kernel has or that its bytes make, or what the driver itself costs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Peer {
     Forebay,
@@ -11,6 +11,7 @@ pub(crate) enum Peer {
     FranzGo,
     Java,
     Kernel,
+    Bytes,
     Driver,
 }
 
@@ -29,8 +30,8 @@ pub(crate) struct Entry {
 }
 
 impl Peer {
-    pub(crate) const ALL: [Peer; 6] =
-        [Peer::Forebay, Peer::Librdkafka, Peer::FranzGo, Peer::Java, Peer::Kernel, Peer::Driver];
+    pub(crate) const ALL: [Peer; 7] =
+        [Peer::Forebay, Peer::Librdkafka, Peer::FranzGo, Peer::Java, Peer::Kernel, Peer::Bytes, Peer::Driver];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -39,6 +40,7 @@ impl Peer {
             Peer::FranzGo => "franz-go",
             Peer::Java => "java",
             Peer::Kernel => "kernel",
+            Peer::Bytes => "bytes",
             Peer::Driver => "driver",
         }
     }
@@ -49,6 +51,7 @@ impl fmt::Display for Entry {
         match (self.peer, self.tuning) {
             (Peer::Forebay, _) => f.write_str("forebay"),
             (Peer::Kernel, _) => f.write_str("kernel only"),
+            (Peer::Bytes, _) => f.write_str("bytes only"),
             (Peer::Driver, _) => f.write_str("driver only"),
             (peer, Tuning::Default) => write!(f, "{}, default", peer.name()),
             (peer, Tuning::Tuned) => write!(f, "{}, tuned", peer.name()),
@@ -61,7 +64,7 @@ pub(crate) fn entries(scenario: &Scenario) -> Vec<Entry> {
     let entry = |peer, tuning| Entry { peer, tuning };
     let mut entries = vec![entry(Peer::Forebay, Tuning::Default)];
     let others: &[Peer] = match scenario.who {
-        Who::Forebay => &[],
+        Who::Forebay | Who::Floors => &[],
         Who::Two => &[Peer::Librdkafka],
         Who::All | Who::AllAndKernel => &[Peer::Librdkafka, Peer::FranzGo, Peer::Java],
     };
@@ -73,11 +76,14 @@ pub(crate) fn entries(scenario: &Scenario) -> Vec<Entry> {
         }
         entries.push(entry(*peer, Tuning::Tuned));
     }
-    if scenario.who == Who::AllAndKernel {
+    if matches!(scenario.who, Who::AllAndKernel | Who::Floors) {
         entries.push(entry(Peer::Kernel, Tuning::Default));
     }
+    if scenario.who == Who::Floors {
+        entries.push(entry(Peer::Bytes, Tuning::Default));
+    }
     // Its outcomes may be told by one thread only.
-    let all = matches!(scenario.who, Who::All | Who::AllAndKernel);
+    let all = matches!(scenario.who, Who::All | Who::AllAndKernel | Who::Floors);
     if all && scenario.senders == 1 && scenario.against == Against::Stub {
         entries.push(entry(Peer::Driver, Tuning::Default));
     }
@@ -87,7 +93,7 @@ pub(crate) fn entries(scenario: &Scenario) -> Vec<Entry> {
 impl Entry {
     /// Whether it runs at the best settings that it has here.
     pub(crate) fn is_best(self) -> bool {
-        self.tuning == Tuning::Tuned || matches!(self.peer, Peer::Forebay | Peer::Kernel | Peer::Driver)
+        self.tuning == Tuning::Tuned || !matches!(self.peer, Peer::Librdkafka | Peer::FranzGo | Peer::Java)
     }
 
     /// About how many records a second: a shot's records are chosen by it.
@@ -96,6 +102,7 @@ impl Entry {
         let fast = match self.peer {
             Peer::Forebay => of_size(10e6, 1.2e9),
             Peer::Kernel => of_size(30e6, 4e9),
+            Peer::Bytes => of_size(10e6, 1.5e9),
             Peer::Driver => 100e6,
             Peer::Librdkafka | Peer::FranzGo | Peer::Java => of_size(2.2e6, 0.7e9),
         };
@@ -120,6 +127,11 @@ impl Entry {
                 }
             }
             Peer::Kernel => settings.push(("batch.size", "1000000".into())),
+            Peer::Bytes => {
+                // Forebay's requests, and its memory.
+                settings.push(("batch.size", (256 << 10).to_string()));
+                settings.push(("memory", (32 << 20).to_string()));
+            }
             Peer::Driver => {}
             Peer::Librdkafka => {
                 settings.push(("enable.idempotence", "true".into()));

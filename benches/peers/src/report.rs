@@ -25,9 +25,11 @@ impl Kept {
         self.cells.iter().find(|cell| cell.entry.starts_with(name))
     }
 
-    /// Everybody but forebay, the kernel and the driver.
+    /// Everybody but forebay and what is no producer.
     pub(crate) fn peers(&self) -> impl Iterator<Item = &Cell> {
-        self.cells.iter().filter(|cell| !["forebay", "kernel only", "driver only"].contains(&cell.entry.as_str()))
+        self.cells
+            .iter()
+            .filter(|cell| !["forebay", "kernel only", "bytes only", "driver only"].contains(&cell.entry.as_str()))
     }
 }
 

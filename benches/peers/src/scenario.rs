@@ -24,6 +24,8 @@ pub(crate) enum Who {
     AllAndKernel,
     /// Everybody.
     All,
+    /// Forebay, the kernel alone, and bytes alone: copied, summed and sent.
+    Floors,
     /// Forebay and librdkafka.
     Two,
     /// Forebay alone.
@@ -90,6 +92,11 @@ pub(crate) fn all() -> Vec<Scenario> {
         let title = format!("saturated, {size} B, {}", counted(partitions, "partition"));
         let name = format!("saturated-{size}b-{partitions}p");
         all.push(Scenario { size, partitions, who: Who::AllAndKernel, ..Scenario::new(name, title) });
+    }
+    for size in [16, 100, 1_024] {
+        let title = format!("what no producer is spared, {size} B, 1 partition");
+        let name = format!("floor-{size}b");
+        all.push(Scenario { size, partitions: 1, who: Who::Floors, ..Scenario::new(name, title) });
     }
     for (partitions, senders) in [(64, 1), (64, 4), (1_000, 1), (1_000, 4)] {
         let title = format!("keyed (murmur2), 100 B, {partitions} partitions, {}", counted(senders, "sender"));

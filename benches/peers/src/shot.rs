@@ -42,7 +42,7 @@ pub(crate) struct Range<'a> {
 impl Range<'_> {
     /// Sends a few records to a broker that looks at every one; an error if anything is lost, doubled, reordered or changed.
     pub(crate) fn check(&self, scenario: &Scenario, entry: Entry) -> Result<(), String> {
-        if scenario.against == Against::Kafka || matches!(entry.peer, Peer::Kernel | Peer::Driver) {
+        if scenario.against == Against::Kafka || matches!(entry.peer, Peer::Kernel | Peer::Bytes | Peer::Driver) {
             return Ok(());
         }
         let mut stub = Stub::start(&stub_words(scenario, "verify"))?;
@@ -84,16 +84,12 @@ impl Range<'_> {
         let report = stub.ask("report")?;
         let sent = result["records"].as_u64().unwrap_or(0);
         let received = report["records"].as_u64().unwrap_or(0);
-        // The kernel's requests are whole ones: its warm-up may be a few records more.
-        let extra =
-            if entry.peer == Peer::Kernel { received.saturating_sub(warmup) } else { received - warmup.min(received) };
+        // Without a client requests are whole ones: the warm-up may be a few records more.
+        let whole = matches!(entry.peer, Peer::Kernel | Peer::Bytes);
+        let extra = if whole { received.saturating_sub(warmup) } else { received - warmup.min(received) };
         // After a fault, a batch that comes too early is refused and sent again.
         let faulty = matches!(scenario.against, Against::TroubledStub | Against::FailingStub);
-        if extra < sent
-            || (extra > sent && entry.peer != Peer::Kernel)
-            || (report["refused"] != 0 && !faulty)
-            || report["malformed"] != 0
-        {
+        if extra < sent || (extra > sent && !whole) || (report["refused"] != 0 && !faulty) || report["malformed"] != 0 {
             return Err(format!("{}, {entry}: sent {sent} after {warmup}, the broker says {report}", scenario.name));
         }
         if result["faults_left"] != 0 {

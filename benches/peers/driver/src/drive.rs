@@ -36,6 +36,10 @@ pub trait Sender: Send {
     /// # Errors
     /// Why the client did not take it; it then has no other outcome.
     fn send(&mut self, record: Out<'_>) -> std::result::Result<(), String>;
+
+    /// After the send of a record that is timed: notes that are the driver's, not the client's.
+    #[inline]
+    fn note(&mut self, _record: Out<'_>) {}
 }
 
 struct Seat<S> {
@@ -128,13 +132,15 @@ impl<S: Sender> Seat<S> {
             });
             self.until_timed -= 1;
             let timed = (self.until_timed == 0).then(Instant::now);
-            if let Err(why) = self.sender.send(Out { partition, key, value, timed }) {
+            let out = Out { partition, key, value, timed };
+            if let Err(why) = self.sender.send(out) {
                 // What follows would break the order that values count in.
                 tally.refused(records - record, &why);
                 return;
             }
             if let Some(before) = timed {
                 self.call.record(before.elapsed().as_nanos() as u64);
+                self.sender.note(out);
                 self.random = next_random(self.random);
                 // At a fixed distance the same partitions would be met again and again.
                 let most = u64::from(job.sample) * 2 - 1;

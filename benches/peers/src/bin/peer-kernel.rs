@@ -1,9 +1,13 @@
-//! The floor: ready-made Produce requests, written to the same broker as deep as forebay does. No client at all; what is
-//! left is the kernel's part of a producer's work.
+//! Floors: ready-made Produce requests, written to the same broker as deep as forebay does. No client at all; what is left is the
+//! kernel's part of a producer's work.
+//!
+//! With `set.memory=BYTES` every record's bytes are copied into so much memory first, go through a CRC-32C there, and are written from
+//! there, all on one thread and in order: what no producer is spared that copies the values it is given and bounds its memory.
 
 #![forbid(unsafe_code)]
 
 use bytes::Bytes;
+use forebay_io::wire::crc::crc32c;
 use forebay_mock_broker::produce_request;
 use forebay_peer_driver::{Job, Values};
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
@@ -18,6 +22,8 @@ use std::process::ExitCode;
 const IN_FLIGHT: u64 = 5;
 /// A Metadata version with flexible headers.
 const METADATA: i16 = 9;
+/// Bytes of a record beside its value, about.
+const RECORD_OVERHEAD: usize = 12;
 
 fn main() -> ExitCode {
     let job = Job::of_command_line();
@@ -40,18 +46,68 @@ fn run(job: &Job) -> Result<(), Box<dyn Error>> {
     read(&mut broker, &mut answer)?;
 
     let (request, in_one) = produce(job, request_bytes)?;
-    pump(&mut broker, &request, job.warmup.div_ceil(in_one), &mut answer)?;
+    let mut source = match job.settings.iter().find(|(name, _)| name == "memory") {
+        Some((_, bytes)) => Source::Memory(Memory::new(bytes.parse()?, request, job.size + RECORD_OVERHEAD)),
+        None => Source::Ready(request),
+    };
+    pump(&mut broker, &mut source, job.warmup.div_ceil(in_one), &mut answer)?;
     let requests = job.records.div_ceil(in_one).max(1);
     let meter = forebay_peer_driver::Meter::start();
-    pump(&mut broker, &request, requests, &mut answer)?;
-    meter.print("kernel only", requests * in_one);
+    pump(&mut broker, &mut source, requests, &mut answer)?;
+    meter.print(if matches!(source, Source::Ready(_)) { "kernel only" } else { "bytes only" }, requests * in_one);
     Ok(())
 }
 
-/// Writes the request so many times, some of them in flight, and reads the answers.
-fn pump(broker: &mut TcpStream, request: &[u8], times: u64, answer: &mut Vec<u8>) -> Result<(), Box<dyn Error>> {
+/// Where requests come from.
+enum Source {
+    /// The same one again and again.
+    Ready(Vec<u8>),
+    /// A copy of it, each time in another place.
+    Memory(Memory),
+}
+
+impl Source {
+    fn next(&mut self) -> &[u8] {
+        match self {
+            Source::Ready(request) => request,
+            Source::Memory(memory) => memory.next(),
+        }
+    }
+}
+
+/// Memory that is used from its beginning to its end and again.
+struct Memory {
+    bytes: Vec<u8>,
+    at: usize,
+    request: Vec<u8>,
+    record: usize,
+}
+
+impl Memory {
+    fn new(bytes: usize, request: Vec<u8>, record: usize) -> Self {
+        // Touched, so that no page is given during the measurement.
+        Self { bytes: vec![1; bytes.max(request.len())], at: 0, request, record }
+    }
+
+    /// Copies the request record by record, as records come, and sums it.
+    fn next(&mut self) -> &[u8] {
+        if self.bytes.len() - self.at < self.request.len() {
+            self.at = 0;
+        }
+        let place = &mut self.bytes[self.at..self.at + self.request.len()];
+        self.at += place.len();
+        for (to, from) in place.chunks_mut(self.record).zip(self.request.chunks(self.record)) {
+            to.copy_from_slice(from);
+        }
+        std::hint::black_box(crc32c(place));
+        place
+    }
+}
+
+/// Writes so many requests, some of them in flight, and reads the answers.
+fn pump(broker: &mut TcpStream, source: &mut Source, times: u64, answer: &mut Vec<u8>) -> Result<(), Box<dyn Error>> {
     for sent in 0..times {
-        broker.write_all(request)?;
+        broker.write_all(source.next())?;
         if sent >= IN_FLIGHT - 1 {
             read(broker, answer)?;
         }
@@ -87,7 +143,7 @@ fn name(job: &Job) -> TopicName {
 /// A request of about so many bytes, one batch for each partition or, where these would be smaller than forebay's smallest,
 /// for as many partitions as fit; and how many records it holds.
 fn produce(job: &Job, bytes: usize) -> Result<(Vec<u8>, u64), Box<dyn Error>> {
-    let per_record = job.size + 12;
+    let per_record = job.size + RECORD_OVERHEAD;
     let partitions = (job.partitions as usize).min(bytes / 4_096).max(1);
     let in_batch = (bytes / partitions / per_record).max(1);
     let mut values = Values::new(0, job.size, job.text);

@@ -67,6 +67,8 @@ struct Way {
     topic: Topic,
     partitions: NonZeroU32,
     lanes: Arc<Lanes>,
+    /// Of the last record.
+    ordinal: u64,
 }
 
 impl Sender for Way {
@@ -75,12 +77,14 @@ impl Sender for Way {
         let mut record = Record::to(self.topic).value(out.value);
         record.partition = out.partition;
         record.key = out.key;
-        let receipt = self.sender.send(record).map_err(|refused| refused.to_string())?;
-        if let Some(sent) = out.timed {
-            let chosen = out.key.map_or(0, |key| partition_for_key(key, self.partitions));
-            self.lanes.timed(self.index, out.partition.unwrap_or(chosen), receipt.ordinal(), sent);
-        }
+        self.ordinal = self.sender.send(record).map_err(|refused| refused.to_string())?.ordinal();
         Ok(())
+    }
+
+    fn note(&mut self, out: Out<'_>) {
+        let Some(sent) = out.timed else { return };
+        let chosen = out.key.map_or(0, |key| partition_for_key(key, self.partitions));
+        self.lanes.timed(self.index, out.partition.unwrap_or(chosen), self.ordinal, sent);
     }
 }
 
@@ -125,7 +129,7 @@ fn run(job: &Job) -> Result<ExitCode, Box<dyn std::error::Error>> {
     });
     let _ = slot.set(Arc::clone(&lanes)); // empty until here
     let partitions = NonZeroU32::new(partitions).ok_or("the topic has no partition")?;
-    let way = |(index, sender)| Way { sender, index, topic, partitions, lanes: Arc::clone(&lanes) };
+    let way = |(index, sender)| Way { sender, index, topic, partitions, lanes: Arc::clone(&lanes), ordinal: 0 };
     let ways = senders.into_iter().enumerate().map(way).collect();
     let name = concat!("forebay ", env!("CARGO_PKG_VERSION"));
     let code = drive(job, name, &tally, ways);
