@@ -115,6 +115,15 @@ pub(crate) fn all() -> Vec<Scenario> {
         ..Scenario::new("recovery-10faults", "10 injected errors and dropped connections, 3 nodes, 1.5 M records")
     });
     all.push(Scenario {
+        against: Against::TroubledStub,
+        nodes: 3,
+        partitions: 6,
+        records: Some(1_500_000),
+        rate: 1_000_000.0,
+        who: Who::Forebay,
+        ..Scenario::new("recovery-1m", "the same 10 faults at 1 M/s, a peer's pace")
+    });
+    all.push(Scenario {
         against: Against::FailingStub,
         nodes: 3,
         partitions: 6,
