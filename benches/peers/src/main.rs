@@ -118,9 +118,7 @@ fn run(options: &Options) -> Result<bool, String> {
         let mut wanted = Peer::ALL.to_vec();
         if !options.peers.is_empty() {
             if let Some(unknown) = options.peers.iter().find(|name| Peer::ALL.iter().all(|peer| peer.name() != *name)) {
-                return Err(format!(
-                    "{unknown} is no peer: forebay, librdkafka, franz-go, java, kernel, bytes, driver"
-                ));
+                return Err(format!("{unknown} is no peer: {}", Peer::ALL.map(Peer::name).join(", ")));
             }
             wanted.retain(|peer| options.peers.iter().any(|name| peer.name() == name));
         }

@@ -44,6 +44,11 @@ impl Peer {
             Peer::Driver => "driver",
         }
     }
+
+    /// Whether it is a producer; else it is a part of what one costs.
+    pub(crate) fn is_producer(self) -> bool {
+        matches!(self, Peer::Forebay | Peer::Librdkafka | Peer::FranzGo | Peer::Java)
+    }
 }
 
 impl fmt::Display for Entry {
@@ -93,7 +98,7 @@ pub(crate) fn entries(scenario: &Scenario) -> Vec<Entry> {
 impl Entry {
     /// Whether it runs at the best settings that it has here.
     pub(crate) fn is_best(self) -> bool {
-        self.tuning == Tuning::Tuned || !matches!(self.peer, Peer::Librdkafka | Peer::FranzGo | Peer::Java)
+        self.tuning == Tuning::Tuned || self.peer == Peer::Forebay || !self.peer.is_producer()
     }
 
     /// About how many records a second: a shot's records are chosen by it.

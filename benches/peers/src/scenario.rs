@@ -107,21 +107,20 @@ pub(crate) fn all() -> Vec<Scenario> {
         against: Against::LateStub,
         ..Scenario::new("late-20ms", "acknowledgements 20 ms late, 100 B, 4 partitions")
     });
-    all.push(Scenario {
+    let recovery = Scenario {
         against: Against::TroubledStub,
         nodes: 3,
         partitions: 6,
         records: Some(1_500_000),
         ..Scenario::new("recovery-10faults", "10 injected errors and dropped connections, 3 nodes, 1.5 M records")
-    });
+    };
+    all.push(recovery.clone());
     all.push(Scenario {
-        against: Against::TroubledStub,
-        nodes: 3,
-        partitions: 6,
-        records: Some(1_500_000),
+        name: "recovery-1m".into(),
+        title: "the same 10 faults at 1 M/s, a peer's pace".into(),
         rate: 1_000_000.0,
         who: Who::Forebay,
-        ..Scenario::new("recovery-1m", "the same 10 faults at 1 M/s, a peer's pace")
+        ..recovery
     });
     all.push(Scenario {
         against: Against::FailingStub,

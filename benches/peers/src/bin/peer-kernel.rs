@@ -37,8 +37,11 @@ fn main() -> ExitCode {
 }
 
 fn run(job: &Job) -> Result<(), Box<dyn Error>> {
-    let setting = job.settings.iter().find(|(name, _)| name == "batch.size");
-    let request_bytes: usize = setting.map_or(Ok(1_000_000), |(_, value)| value.parse())?;
+    let setting = |wanted: &str| {
+        let found = job.settings.iter().find(|(name, _)| name == wanted);
+        found.map(|(_, value)| value.parse::<usize>()).transpose()
+    };
+    let request_bytes = setting("batch.size")?.unwrap_or(1_000_000);
     let mut broker = TcpStream::connect(&job.bootstrap)?;
     broker.set_nodelay(true)?;
     let mut answer = Vec::new();
@@ -46,15 +49,15 @@ fn run(job: &Job) -> Result<(), Box<dyn Error>> {
     read(&mut broker, &mut answer)?;
 
     let (request, in_one) = produce(job, request_bytes)?;
-    let mut source = match job.settings.iter().find(|(name, _)| name == "memory") {
-        Some((_, bytes)) => Source::Memory(Memory::new(bytes.parse()?, request, job.size + RECORD_OVERHEAD)),
-        None => Source::Ready(request),
+    let (name, mut source) = match setting("memory")? {
+        Some(bytes) => ("bytes only", Source::Memory(Memory::new(bytes, request, job.size + RECORD_OVERHEAD))),
+        None => ("kernel only", Source::Ready(request)),
     };
     pump(&mut broker, &mut source, job.warmup.div_ceil(in_one), &mut answer)?;
     let requests = job.records.div_ceil(in_one).max(1);
     let meter = forebay_peer_driver::Meter::start();
     pump(&mut broker, &mut source, requests, &mut answer)?;
-    meter.print(if matches!(source, Source::Ready(_)) { "kernel only" } else { "bytes only" }, requests * in_one);
+    meter.print(name, requests * in_one);
     Ok(())
 }
 
