@@ -14,6 +14,11 @@ use crate::wire::batch::BatchHeader;
 
 pub(crate) use crate::wire::batch::BATCH_HEADER_LEN as HEADER;
 
+/// Runs that a new slot makes room for, and how much further each step goes. A run is a segment or more, so these are 128 KiB and
+/// 512 KiB of records, and the next is more than a request has by default.
+const ROOM: usize = 64;
+const ROOM_STEP: usize = 4;
+
 /// Index of a batch in the pool.
 #[derive(Copy, Clone, Debug, Eq, PartialEq)]
 pub(crate) struct BatchId(pub(crate) u32);
@@ -127,20 +132,37 @@ impl Batch {
 }
 
 /// All batches. Slots keep their vectors, so a steady state allocates nothing.
-#[derive(Default)]
+///
+/// A slot has room for as many runs as any batch has had, in wide steps: else each would grow by itself, little by little,
+/// whenever chance first gives it a larger batch than before, and the steady state would be long in coming.
 pub(crate) struct Batches {
     slots: Vec<Batch>,
     free: Vec<u32>,
+    /// Runs that a slot makes room for: the largest batch so far had no more.
+    room: usize,
+    /// Runs that slots may yet make room for before they need it. Many small batches must not cost what many large ones do.
+    ahead: usize,
 }
 
 impl Batches {
+    /// Slots make room for at most so many runs ahead of need, all together.
+    pub(crate) fn new(ahead: usize) -> Self {
+        Self { slots: Vec::new(), free: Vec::new(), room: ROOM, ahead }
+    }
+
     pub(crate) fn add(&mut self) -> BatchId {
         let index = self.free.pop().unwrap_or_else(|| {
             self.slots.push(Batch::empty());
             self.free.reserve(self.slots.capacity());
             (self.slots.len() - 1) as u32
         });
-        self.slots[index as usize].live = true;
+        let batch = &mut self.slots[index as usize];
+        batch.live = true;
+        let more = self.room.saturating_sub(batch.runs.capacity());
+        if more > 0 && more <= self.ahead {
+            self.ahead -= more;
+            batch.runs.reserve_exact(self.room);
+        }
         BatchId(index)
     }
 
@@ -183,7 +205,10 @@ impl Batches {
 
     /// Gives the memory of a batch back and forgets it. Its outcome must have been given.
     pub(crate) fn release(&mut self, id: BatchId, io: &mut IoSide, ledger: &mut Ledger) {
-        let batch = self.get_mut(id);
+        let batch = &mut self.slots[id.0 as usize];
+        while self.room < batch.runs.len() {
+            self.room *= ROOM_STEP;
+        }
         debug_assert!(
             batch.done && !batch.in_request && batch.lent == 0 && batch.live,
             "released with an outcome, out of every request and every job"
@@ -201,5 +226,46 @@ impl Batches {
         let (runs, parts) = (std::mem::take(&mut batch.runs), std::mem::take(&mut batch.parts));
         *batch = Batch { runs, parts, ..Batch::empty() };
         self.free.push(id.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use forebay_engine::EngineConfig;
+
+    use super::*;
+
+    struct Silent;
+
+    impl forebay_engine::Ring for Silent {
+        fn ring(&self) {}
+    }
+
+    /// Lets go of batches that have nothing but room.
+    fn release(batches: &mut Batches, ids: &[BatchId], io: &mut IoSide) {
+        for id in ids {
+            batches.get_mut(*id).done = true;
+            batches.release(*id, io, &mut Ledger::default());
+        }
+    }
+
+    #[test]
+    fn a_large_batch_makes_room_in_every_slot_as_far_as_the_books_may_go() {
+        let layout = EngineConfig { memory: 1 << 20, segment_size: 1024, due_bytes: 65_536, ahead_bytes: 0 };
+        let (_engine, mut io) = forebay_engine::new(layout, std::sync::Arc::new(Silent)).expect("memory");
+        let mut batches = Batches::new(4 * ROOM + 2 * ROOM * (ROOM_STEP - 1));
+        let add = |batches: &mut Batches| [(); 4].map(|()| batches.add());
+        let room = |batches: &Batches, ids: &[BatchId; 4]| ids.map(|id| batches.get(id).runs.capacity());
+        let ids = add(&mut batches);
+        assert_eq!(room(&batches, &ids), [64, 64, 64, 64]);
+        let mut runs = Vec::new();
+        assert!(io.lease(65 << 10, &mut runs), "there is memory");
+        batches.get_mut(ids[3]).runs = runs;
+        release(&mut batches, &ids, &mut io);
+        let ids = add(&mut batches);
+        assert_eq!(room(&batches, &ids), [256, 256, 64, 64]);
+        release(&mut batches, &ids, &mut io);
+        let ids = add(&mut batches);
+        assert_eq!(room(&batches, &ids), [64, 64, 256, 256], "nothing grows that need not");
     }
 }
