@@ -22,7 +22,7 @@ impl World {
         assert!(self.book.all_done(), "every record has its outcome");
         assert_eq!(self.book.open_flushes(), 0, "every flush has ended");
         assert_eq!(self.core.live_batches(), 0, "no batch is kept");
-        if self.refused_commits == 0 {
+        if self.late_claims == 0 {
             assert_eq!(self.core.free_segments(), self.core.total_segments(), "all memory is back");
         }
         let places = self.places();

@@ -302,6 +302,7 @@ impl World {
                 }
                 if aborts {
                     drop(claim);
+                    self.late_claims += u64::from(self.core.is_closed());
                 } else {
                     let value = value(draft.id, draft.len);
                     encode_to(&shape, delta, None, Some(&value), &[], &mut |bytes: &[u8]| claim.put(bytes));
@@ -309,7 +310,7 @@ impl World {
                         self.book.committed(draft.id, open.number, self.now);
                         self.trace(|| format!("sender {number} sends {draft:?}"));
                     } else {
-                        self.refused_commits += 1;
+                        self.late_claims += 1;
                     }
                 }
             }

@@ -78,8 +78,8 @@ pub(crate) struct World {
     /// Claims being held.
     pub(crate) held: u32,
     pub(crate) faults: u64,
-    /// Commits after the I/O side's last word: their segments end with the engine.
-    pub(crate) refused_commits: u64,
+    /// Claims that ended after the I/O side, refused or aborted: what they had taken ends with the engine.
+    pub(crate) late_claims: u64,
     pub(crate) waits: u64,
     pub(crate) timeouts: u64,
     traced: bool,
@@ -130,7 +130,7 @@ impl World {
             quiet: false,
             held: 0,
             faults: 0,
-            refused_commits: 0,
+            late_claims: 0,
             waits: 0,
             timeouts: 0,
             traced,
