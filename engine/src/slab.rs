@@ -194,16 +194,9 @@ impl Origin {
     /// are somebody else's, and does nothing where there is no such instruction.
     #[inline(always)]
     pub(crate) fn prefetch_write(self, at: u64, lines: usize) {
-        #[cfg(all(target_arch = "x86_64", not(any(loom, forebay_portable))))]
         for line in 0..lines {
-            let line = self.zero.cast_const().wrapping_add(at as usize + line * LINE);
-            // SAFETY: a prefetch reads and writes nothing, whatever its address. As an instruction of its own: the compiler makes of
-            // its intrinsic one that asks for the line to read, unless it builds for a processor that is known to have this one.
-            // All of 64 bits do; some old ones take it for none.
-            unsafe { std::arch::asm!("prefetchw [{}]", in(reg) line, options(nostack, preserves_flags, readonly)) };
+            prefetch_write(self.zero.cast_const().wrapping_add(at as usize + line * LINE));
         }
-        #[cfg(not(all(target_arch = "x86_64", not(any(loom, forebay_portable)))))]
-        let _ = (at, lines);
     }
 
     /// Bytes of the segments, for writing.
@@ -216,6 +209,20 @@ impl Origin {
         // SAFETY: inside the mapping by the caller's promise (I1), which is zero-initialised; unshared by the caller's promise.
         unsafe { std::slice::from_raw_parts_mut(first, len as usize) }
     }
+}
+
+/// Asks for the cache line of an address, to write to it soon. Advice only, and nothing where there is no such instruction.
+#[inline(always)]
+pub(crate) fn prefetch_write<T>(address: *const T) {
+    #[cfg(all(target_arch = "x86_64", not(any(loom, forebay_portable))))]
+    // SAFETY: a prefetch reads and writes nothing, whatever its address. As an instruction of its own: the compiler makes of
+    // its intrinsic one that asks for the line to read, unless it builds for a processor that is known to have this one.
+    // All of 64 bits do; some old ones take it for none.
+    unsafe {
+        std::arch::asm!("prefetchw [{}]", in(reg) address, options(nostack, preserves_flags, readonly));
+    }
+    #[cfg(not(all(target_arch = "x86_64", not(any(loom, forebay_portable)))))]
+    let _ = address;
 }
 
 /// A shadow of the slab in loom cells, one for eight bytes: a read or write that is not ordered after the last

@@ -122,5 +122,6 @@ fn core_config(config: &Config) -> CoreConfig {
         adaptive_partitioning: config.adaptive_partitioning(),
         availability_timeout: config.availability_timeout(),
         allow_auto_create: config.allow_auto_create_topics(),
+        many_partitions: CoreConfig::default().many_partitions,
     }
 }

@@ -107,6 +107,7 @@ impl Core {
             && let Some(broker) = self.connection(conn).map(|c| c.broker)
         {
             self.meter_throttle(conn, ms, now);
+            self.news();
             let until = now + std::time::Duration::from_millis(ms);
             let broker = self.brokers.get_mut(broker);
             broker.throttled_until = broker.throttled_until.max(until);
@@ -124,9 +125,12 @@ impl Core {
 
     fn apply(&mut self, id: BatchId, answer: &Produced, now: Time) {
         self.leave_request(id);
+        let class = answer.code.class();
+        if class != ErrorClass::None {
+            self.news();
+        }
         let batch = self.batches.get_mut(id);
         let partition = &mut self.partitions[batch.partition as usize];
-        let class = answer.code.class();
         if class == ErrorClass::None || (class == ErrorClass::DuplicateSequence && !mutant!("a_duplicate_is_a_failure"))
         {
             if batch.identity == partition.identity {

@@ -235,6 +235,7 @@ impl Core {
             return;
         }
         self.stirred = true;
+        self.news();
         let Some(connection) = self.connections[conn.index()].take() else { return };
         self.meter_closed(connection.broker, connection.was_open, !connection.at_peace, now);
         let broker = self.brokers.get_mut(connection.broker);

@@ -54,6 +54,7 @@ impl Core {
         partition.packing.retain(|other| *other != id);
         partition.abandon(batch);
         self.batches.resolve(id, &mut self.ledger, &Err(DeliveryFailure { kind, possibly_appended }));
+        self.news();
         if in_request && mutant!("memory_freed_by_the_timeout") {
             for run in self.batches.get_mut(id).runs.drain(..) {
                 self.io.release(run);

@@ -25,6 +25,7 @@
 mod answer;
 mod audit;
 mod authenticate;
+mod backlog;
 mod backoff;
 mod batch;
 mod brokers;
@@ -64,6 +65,7 @@ use std::sync::Arc;
 
 use forebay_engine::{IoSide, LaneId, Run, mutant};
 
+use self::backlog::Backlog;
 use self::batch::Batches;
 use self::brokers::Brokers;
 use self::close::Closing;
@@ -136,6 +138,7 @@ pub struct Core {
     due_at: Time,
     /// Some active lane is waiting for records to gather, or for its retirement.
     listening: bool,
+    backlog: Backlog,
     /// No batch's deadline is earlier.
     next_deadline: Time,
     /// When lanes are looked at for old bytes.
@@ -195,6 +198,7 @@ impl Core {
             rung: Time::MAX,
             due_at: Time::MAX,
             listening: false,
+            backlog: Backlog::default(),
             next_deadline: Time::MAX,
             next_sweep: Time::MAX,
             audit_credit: 0,
@@ -222,6 +226,7 @@ impl Core {
     /// A request of the application.
     pub fn request(&mut self, request: Request, now: Time) {
         self.stirred = true;
+        self.news();
         match request {
             Request::WantTopic(topic) => self.want_topic(topic, now),
             Request::Flush { token } => {

@@ -41,17 +41,22 @@ impl Core {
         {
             return Wake::Now;
         }
+        let on_backlog = self.is_on_backlog();
+        if on_backlog && !self.has_backlog() {
+            return Wake::Now; // its end was reached: time for another look
+        }
         let instant = self.cfg.linger.is_zero();
         if instant && self.listening && self.is_anything_fresh(now) {
             return Wake::Now;
         }
-        let stayed = if self.listening { self.retire(now, false) } else { Stayed::default() };
+        let stayed = if self.listening && !on_backlog { self.retire(now, false) } else { Stayed::default() };
         if stayed.records {
             return Wake::Now;
         }
         self.io.settle();
-        let (mut watched, mut active) = (false, false);
-        for partition in self.active.iter().map(|number| &self.partitions[*number as usize]) {
+        let (mut watched, mut active) = (on_backlog, on_backlog);
+        for partition in self.active.iter().map(|number| &self.partitions[*number as usize]).take_while(|_| !on_backlog)
+        {
             active |= !partition.lanes.is_empty();
             watched |= !partition.lanes.is_empty() && !partition.blocked;
         }
@@ -62,6 +67,9 @@ impl Core {
             self.next_deadline = Time::MAX;
         }
         let mut until = self.timers(now);
+        if on_backlog {
+            until = until.min(self.look_due());
+        }
         // Records of watched lanes ring nobody: with a linger they are found by the nap's end, which is what pays for
         // the wake-up. Without one, watched lanes hold a claim in progress, or records that wait for an answer.
         let how = if watched && !instant { Sleep::Nap } else { Sleep::Deep };

@@ -126,6 +126,7 @@ impl Core {
         let mut served = 0;
         let mut unfinished = None;
         for number in ready.iter() {
+            self.look_again(*number, now);
             // The partition of a batch carried over is in the list a second time if it has more: not in this request.
             if carry.is_some_and(|id| self.batches.get(id).partition == *number) {
                 break;
@@ -166,8 +167,12 @@ impl Core {
         again.extend(ready.drain(..served));
         let carried = left_over.map(|id| self.batches.get(id).partition);
         again.retain(|number| Some(*number) != carried && self.still_due(*number, now));
-        if unfinished.is_some() && again.last().copied() == unfinished {
-            ready.splice(..0, again.pop());
+        if let Some(number) = unfinished {
+            if again.last() == Some(&number) {
+                ready.splice(..0, again.pop());
+            } else {
+                self.news(); // it may be due, and others would come before it
+            }
         }
         ready.append(&mut again);
         self.scratch.again = again;
@@ -233,6 +238,7 @@ impl Core {
         let (number, order) = (batch.partition, batch.order);
         self.partitions[number as usize].requeue(order, id);
         self.enlist(number);
+        self.news();
     }
 
     fn put_all_back(&mut self, batches: &[BatchId]) {

@@ -40,7 +40,7 @@ impl Core {
         self.weigh_loads(now);
         self.identity_turn(now);
         self.metadata_turn(now);
-        if self.io.waiting_senders() > 0 {
+        if self.io.waiting_senders() > 0 && !self.is_on_backlog() {
             self.retire(now, true);
         }
         self.io.settle();
@@ -142,7 +142,8 @@ impl Core {
         }
     }
 
-    fn schedule(&mut self, now: Time) {
+    /// Looks at all partitions that may have something to send, and sends what is due.
+    pub(super) fn look_for_ready(&mut self, now: Time) {
         self.due_at = Time::MAX;
         self.listening = false;
         for broker in 0..self.brokers.len() {
