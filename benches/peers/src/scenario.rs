@@ -98,6 +98,17 @@ pub(crate) fn all() -> Vec<Scenario> {
         let name = format!("floor-{size}b");
         all.push(Scenario { size, partitions: 1, who: Who::Floors, ..Scenario::new(name, title) });
     }
+    for (partitions, senders, keys) in
+        [(64, 1, 0), (10_000, 1, 0), (64, 1, 100_000), (1_000, 1, 100_000), (1_000, 4, 100_000)]
+    {
+        let keyed = if keys == 0 { "" } else { "keyed, " };
+        let title = format!(
+            "what no producer is spared, 100 B, {keyed}{partitions} partitions, {}",
+            counted(senders, "sender")
+        );
+        let name = format!("floor-{}{partitions}p-{senders}s", if keys == 0 { "" } else { "keyed-" });
+        all.push(Scenario { partitions, senders, keys, who: Who::Floors, ..Scenario::new(name, title) });
+    }
     for (partitions, senders) in [(64, 1), (64, 4), (1_000, 1), (1_000, 4)] {
         let title = format!("keyed (murmur2), 100 B, {partitions} partitions, {}", counted(senders, "sender"));
         let name = format!("keyed-{partitions}p-{senders}s");

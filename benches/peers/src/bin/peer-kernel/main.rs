@@ -2,19 +2,22 @@
 //! kernel's part of a producer's work.
 //!
 //! With `set.memory=BYTES` every record's bytes are copied into so much memory first, go through a CRC-32C there, and are written from
-//! there, all on one thread and in order: what no producer is spared that copies the values it is given and bounds its memory.
+//! there, partition after partition, each sender on a thread of its own: what no producer is spared that copies the values it is given
+//! and bounds its memory.
 
 #![forbid(unsafe_code)]
 
+mod memory;
+
 use bytes::Bytes;
-use forebay_io::wire::crc::crc32c;
 use forebay_mock_broker::produce_request;
 use forebay_peer_driver::{Job, Values};
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::{MetadataRequest, RequestHeader, TopicName};
 use kafka_protocol::protocol::{Encodable, StrBytes};
+use memory::{Memory, Turn};
 use std::error::Error;
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::process::ExitCode;
 
@@ -36,28 +39,48 @@ fn main() -> ExitCode {
     }
 }
 
+/// One sender: a connection, and what is written to it.
+struct Seat {
+    broker: TcpStream,
+    source: Source,
+    answer: Vec<u8>,
+}
+
 fn run(job: &Job) -> Result<(), Box<dyn Error>> {
     let setting = |wanted: &str| {
         let found = job.settings.iter().find(|(name, _)| name == wanted);
         found.map(|(_, value)| value.parse::<usize>()).transpose()
     };
     let request_bytes = setting("batch.size")?.unwrap_or(1_000_000);
-    let mut broker = TcpStream::connect(&job.bootstrap)?;
-    broker.set_nodelay(true)?;
-    let mut answer = Vec::new();
-    broker.write_all(&metadata(job)?)?;
-    read(&mut broker, &mut answer)?;
-
-    let (request, in_one) = produce(job, request_bytes)?;
-    let (name, mut source) = match setting("memory")? {
-        Some(bytes) => ("bytes only", Source::Memory(Memory::new(bytes, request, job.size + RECORD_OVERHEAD))),
-        None => ("kernel only", Source::Ready(request)),
-    };
-    pump(&mut broker, &mut source, job.warmup.div_ceil(in_one), &mut answer)?;
-    let requests = job.records.div_ceil(in_one).max(1);
+    let memory = setting("memory")?;
+    // From memory a request's framing is that of one batch, whatever partitions its records come from.
+    let framed = Job { partitions: if memory.is_some() { 1 } else { job.partitions }, ..job.clone() };
+    let (request, in_one) = produce(&framed, request_bytes)?;
+    let mut seats = Vec::new();
+    for number in 0..job.senders {
+        let source = match memory {
+            None => Source::Ready(request.clone()),
+            Some(bytes) => {
+                let turn = if job.keys == 0 { Turn::After(0) } else { Turn::Random(u64::from(number) + 1) };
+                let (bytes, record) = (bytes / job.senders as usize, job.size + RECORD_OVERHEAD);
+                let memory = Memory::new(bytes, job.partitions as usize, request.clone(), record, turn);
+                Source::Memory(memory.ok_or("memory is too small for so many partitions")?)
+            }
+        };
+        let mut broker = TcpStream::connect(&job.bootstrap)?;
+        broker.set_nodelay(true)?;
+        let mut answer = Vec::new();
+        broker.write_all(&metadata(job)?)?;
+        read(&mut broker, &mut answer)?;
+        seats.push(Seat { broker, source, answer });
+    }
+    let requests = |records: u64| records.div_ceil(in_one).div_ceil(u64::from(job.senders));
+    pump_all(&mut seats, requests(job.warmup))?;
+    let times = requests(job.records).max(1);
     let meter = forebay_peer_driver::Meter::start();
-    pump(&mut broker, &mut source, requests, &mut answer)?;
-    meter.print(name, requests * in_one);
+    pump_all(&mut seats, times)?;
+    let name = if memory.is_some() { "bytes only" } else { "kernel only" };
+    meter.print(name, times * in_one * u64::from(job.senders));
     Ok(())
 }
 
@@ -65,52 +88,34 @@ fn run(job: &Job) -> Result<(), Box<dyn Error>> {
 enum Source {
     /// The same one again and again.
     Ready(Vec<u8>),
-    /// A copy of it, each time in another place.
+    /// Records copied and summed, each time in other places.
     Memory(Memory),
 }
 
 impl Source {
-    fn next(&mut self) -> &[u8] {
+    fn write(&mut self, broker: &mut TcpStream) -> io::Result<()> {
         match self {
-            Source::Ready(request) => request,
-            Source::Memory(memory) => memory.next(),
+            Source::Ready(request) => broker.write_all(request),
+            Source::Memory(memory) => memory.write(broker),
         }
     }
 }
 
-/// Memory that is used from its beginning to its end and again.
-struct Memory {
-    bytes: Vec<u8>,
-    at: usize,
-    request: Vec<u8>,
-    record: usize,
-}
-
-impl Memory {
-    fn new(bytes: usize, request: Vec<u8>, record: usize) -> Self {
-        // Touched, so that no page is given during the measurement.
-        Self { bytes: vec![1; bytes.max(request.len())], at: 0, request, record }
-    }
-
-    /// Copies the request record by record, as records come, and sums it.
-    fn next(&mut self) -> &[u8] {
-        if self.bytes.len() - self.at < self.request.len() {
-            self.at = 0;
-        }
-        let place = &mut self.bytes[self.at..self.at + self.request.len()];
-        self.at += place.len();
-        for (to, from) in place.chunks_mut(self.record).zip(self.request.chunks(self.record)) {
-            to.copy_from_slice(from);
-        }
-        std::hint::black_box(crc32c(place));
-        place
-    }
+/// So many requests from each seat, all at once.
+fn pump_all(seats: &mut [Seat], times: u64) -> io::Result<()> {
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = seats.iter_mut().map(|seat| scope.spawn(move || pump(seat, times))).collect();
+        threads.into_iter().try_for_each(|thread| {
+            thread.join().unwrap_or_else(|_| Err(io::Error::other("a sending thread has panicked")))
+        })
+    })
 }
 
 /// Writes so many requests, some of them in flight, and reads the answers.
-fn pump(broker: &mut TcpStream, source: &mut Source, times: u64, answer: &mut Vec<u8>) -> Result<(), Box<dyn Error>> {
+fn pump(seat: &mut Seat, times: u64) -> io::Result<()> {
+    let Seat { broker, source, answer } = seat;
     for sent in 0..times {
-        broker.write_all(source.next())?;
+        source.write(broker)?;
         if sent >= IN_FLIGHT - 1 {
             read(broker, answer)?;
         }
@@ -121,11 +126,11 @@ fn pump(broker: &mut TcpStream, source: &mut Source, times: u64, answer: &mut Ve
     Ok(())
 }
 
-fn read(broker: &mut TcpStream, answer: &mut Vec<u8>) -> Result<(), Box<dyn Error>> {
+fn read(broker: &mut TcpStream, answer: &mut Vec<u8>) -> io::Result<()> {
     let mut size = [0; 4];
     broker.read_exact(&mut size)?;
     answer.resize(u32::from_be_bytes(size) as usize, 0);
-    Ok(broker.read_exact(answer)?)
+    broker.read_exact(answer)
 }
 
 /// Makes the broker create the topic.
