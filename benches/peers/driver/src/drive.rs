@@ -13,6 +13,8 @@ use crate::values::Values;
 
 /// A thread that is ahead of its pace by less than this goes on: sleeping for less would cost more than it keeps apart.
 const LEAST_SLEEP: Duration = Duration::from_micros(200);
+/// So many sends after a sleep a thread has what it needs in its caches again: two for each of four partitions.
+const SETTLED: u32 = 8;
 /// Without any outcome for so long, the rest never comes.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -50,6 +52,8 @@ struct Seat<S> {
     until_timed: u32,
     random: u64,
     call: Histogram,
+    /// Of those the ones that came when the thread had sent some since it last slept.
+    settled: Histogram,
 }
 
 /// Sends the job's records, waits for the outcomes and writes the result to standard output. Fails if a record did.
@@ -64,6 +68,7 @@ pub fn drive<S: Sender>(job: &Job, client: &str, tally: &Tally, senders: Vec<S>)
             until_timed: 1,
             random: u64::from(index) + 1,
             call: Histogram::default(),
+            settled: Histogram::default(),
         })
         .collect();
     if job.warmup > 0 {
@@ -76,17 +81,19 @@ pub fn drive<S: Sender>(job: &Job, client: &str, tally: &Tally, senders: Vec<S>)
         }
     }
     for seat in &mut seats {
-        seat.call = Histogram::default();
+        (seat.call, seat.settled) = (Histogram::default(), Histogram::default());
     }
     tally.begin(job.records);
     let start = phase(job, job.records, job.pace(), tally, &mut seats);
     let end = tally.wait(PATIENCE).unwrap_or_else(Moment::now);
     let (acknowledged, failed) = tally.counts();
-    let mut call = Histogram::default();
+    let (mut call, mut settled) = (Histogram::default(), Histogram::default());
     for seat in &seats {
         call.add(&seat.call);
+        settled.add(&seat.settled);
     }
-    let result = Result { client, records: job.records, acknowledged, failed, call, latency: tally.latencies() };
+    let latency = tally.latencies();
+    let result = Result { client, records: job.records, acknowledged, failed, call, settled, latency };
     result.print(start, end);
     if acknowledged == job.records {
         return ExitCode::SUCCESS;
@@ -118,9 +125,13 @@ impl<S: Sender> Seat<S> {
     fn send(&mut self, job: &Job, records: u64, pace: Option<Duration>, tally: &Tally) {
         let start = Instant::now();
         let mut key = [0; 8];
+        let mut since_sleep = 0_u32;
         for record in 0..records {
-            if let Some(pace) = pace {
-                keep_pace(start, pace, record);
+            since_sleep = since_sleep.saturating_add(1);
+            if let Some(pace) = pace
+                && keep_pace(start, pace, record)
+            {
+                since_sleep = 0;
             }
             let partition = (job.keys == 0).then_some(self.partition);
             self.partition = if self.partition + 1 == job.partitions { 0 } else { self.partition + 1 };
@@ -139,7 +150,11 @@ impl<S: Sender> Seat<S> {
                 return;
             }
             if let Some(before) = timed {
-                self.call.record(before.elapsed().as_nanos() as u64);
+                let took = before.elapsed().as_nanos() as u64;
+                self.call.record(took);
+                if since_sleep >= SETTLED {
+                    self.settled.record(took);
+                }
                 self.sender.note(out);
                 self.random = next_random(self.random);
                 // At a fixed distance the same partitions would be met again and again.
@@ -155,10 +170,13 @@ fn next_random(state: u64) -> u64 {
     state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407)
 }
 
-fn keep_pace(start: Instant, pace: Duration, record: u64) {
+/// Sleeps until a record is due. False: it is, or nearly.
+fn keep_pace(start: Instant, pace: Duration, record: u64) -> bool {
     let due = Duration::from_nanos((pace.as_nanos() as u64).saturating_mul(record));
     let ahead = due.saturating_sub(start.elapsed());
-    if ahead >= LEAST_SLEEP || (!ahead.is_zero() && pace >= LEAST_SLEEP) {
+    let sleeps = ahead >= LEAST_SLEEP || (!ahead.is_zero() && pace >= LEAST_SLEEP);
+    if sleeps {
         thread::sleep(ahead);
     }
+    sleeps
 }

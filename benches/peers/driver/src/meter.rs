@@ -10,6 +10,7 @@ pub(crate) struct Result<'a> {
     pub(crate) acknowledged: u64,
     pub(crate) failed: u64,
     pub(crate) call: Histogram,
+    pub(crate) settled: Histogram,
     pub(crate) latency: Histogram,
 }
 
@@ -17,7 +18,7 @@ impl Result<'_> {
     pub(crate) fn print(&self, start: Moment, end: Moment) {
         println!(
             "{{\"client\":\"{}\",\"records\":{},\"acknowledged\":{},\"failed\":{},\"seconds\":{:.6},\"cpu_ns\":{},\
-             \"max_rss_bytes\":{},\"send_ns\":{},\"ack_ns\":{}}}",
+             \"max_rss_bytes\":{},\"send_ns\":{},\"send_settled_ns\":{},\"ack_ns\":{}}}",
             self.client,
             self.records,
             self.acknowledged,
@@ -26,6 +27,7 @@ impl Result<'_> {
             end.cpu.saturating_sub(start.cpu).as_nanos(),
             usage::max_rss(),
             self.call.json(),
+            self.settled.json(),
             self.latency.json(),
         );
     }
@@ -51,6 +53,7 @@ impl Meter {
             acknowledged: records,
             failed: 0,
             call: Histogram::default(),
+            settled: Histogram::default(),
             latency: Histogram::default(),
         };
         result.print(self.start, Moment::now());
