@@ -4,14 +4,13 @@ mod core_support;
 
 use std::time::Duration;
 
-use core_support::{Act, World, config, ms, secs};
+use core_support::{Act, NOT_ENOUGH_REPLICAS, World, config, ms, secs};
 use forebay_engine::Lane;
 use forebay_io::core::{ConnId, CoreConfig, Request, Wake};
 
 const PARTITIONS: usize = 400;
 /// Records of 1,000 bytes that make a partition due.
 const DUE: u64 = 20;
-const NOT_ENOUGH_REPLICAS: i16 = 19;
 
 /// One partition goes in each request, and one request in each millisecond.
 fn slow() -> CoreConfig {
@@ -35,10 +34,17 @@ fn cluster(settings: CoreConfig, nodes: usize) -> (World, Vec<Lane>) {
     (w, lanes)
 }
 
-fn send_due(w: &World, lane: &mut Lane) {
-    for id in 1..=DUE {
-        assert!(w.send(lane, id, 1_000));
+/// So many records for each of these lanes, one lane after the other.
+fn send_each(w: &World, lanes: &mut [Lane], records: u64) {
+    for lane in lanes {
+        for id in 1..=records {
+            assert!(w.send(lane, id, 1_000));
+        }
     }
+}
+
+fn send_due(w: &World, lane: &mut Lane) {
+    send_each(w, std::slice::from_mut(lane), DUE);
 }
 
 /// The same with a backlog: all partitions of `full` are due, and the first turn has begun with them.
@@ -118,9 +124,7 @@ fn the_end_of_a_backlog_is_the_time_for_a_look() {
     let settings = CoreConfig { max_request_size: 25_000, max_in_flight: 2, ..config() };
     let (mut w, mut lanes) = cluster(settings, 1);
     w.delay = ms(10);
-    for lane in &mut lanes[..3] {
-        send_due(&w, lane);
-    }
+    send_each(&w, &mut lanes[..3], DUE);
     w.run(ms(1));
     assert_eq!(w.cluster.partitions[2].log.len(), 1, "two requests are under way");
     send_due(&w, &mut lanes[3]);
@@ -142,9 +146,7 @@ fn a_batch_has_what_came_while_it_waited_for_its_turn() {
         w.request(Request::Flush { token: 2 });
         w.run(ms(3));
     }
-    for lane in &mut lanes {
-        send_due(&w, lane);
-    }
+    send_each(&w, &mut lanes, DUE);
     w.run(ms(2));
     assert!(w.send(&mut other, 101, 1_000), "its lane lives, and was empty when it was looked at");
     w.cluster.seen.clear();
@@ -163,9 +165,7 @@ fn a_lost_connection_is_made_anew_at_once() {
     let settings = CoreConfig { reconnect_backoff: ms(0), reconnect_backoff_max: ms(0), ..slow() };
     let (mut w, mut lanes) = cluster(settings, 2);
     w.delay = secs(20);
-    for lane in &mut lanes {
-        send_due(&w, lane);
-    }
+    send_each(&w, &mut lanes, DUE);
     w.run(ms(2));
     let (before, conn) = (w.connects.len(), link(&w, 1));
     w.unreachable = true;
@@ -182,9 +182,7 @@ fn a_backlog_that_does_not_move_is_no_reason_not_to_look() {
     w.finish_close(conn);
     w.run(secs(5));
     w.delay = secs(20);
-    for lane in &mut lanes[..PARTITIONS / 2] {
-        send_due(&w, lane);
-    }
+    send_each(&w, &mut lanes[..PARTITIONS / 2], DUE);
     w.run(ms(2));
     let (before, begin) = (w.connects.len(), w.now);
     assert!(w.send(&mut lanes[PARTITIONS - 1], 1, 1_000));
@@ -198,11 +196,7 @@ fn a_batch_that_failed_waits_for_its_time_behind_a_backlog_too() {
     let settings = CoreConfig { max_request_size: 133_000, batch_max_bytes: 10_000, ..config() };
     let (mut w, mut lanes) = cluster(settings, 1);
     w.delay = ms(10);
-    for lane in &mut lanes[..130] {
-        for id in 1..=60 {
-            assert!(w.send(lane, id, 1_000));
-        }
-    }
+    send_each(&w, &mut lanes[..130], 60);
     w.cluster.seen.clear();
     let mut first = true;
     w.cluster.act = Box::new(move |batch| {

@@ -2,12 +2,11 @@
 
 mod core_support;
 
-use core_support::{Act, World, config, ms, secs};
+use core_support::{Act, NOT_ENOUGH_REPLICAS, World, config, ms, secs};
 use forebay_engine::Lane;
 use forebay_io::compress::{Codec, Compression, Compressor};
 use forebay_io::core::{CoreConfig, FailureKind, Request};
 
-const NOT_ENOUGH_REPLICAS: i16 = 19;
 const TOPIC_AUTHORIZATION_FAILED: i16 = 29;
 
 fn threaded() -> CoreConfig {

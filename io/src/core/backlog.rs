@@ -65,10 +65,7 @@ impl Core {
     /// A partition's turn comes later than the look that found it ready.
     pub(super) fn look_again(&mut self, number: u32, now: Time) {
         if self.is_on_backlog() {
-            for at in 0..self.partitions[number as usize].lanes.len() {
-                let lane = self.partitions[number as usize].lanes[at];
-                self.look(lane, now);
-            }
+            self.look_at_lanes(number, now);
         }
     }
 }

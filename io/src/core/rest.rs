@@ -55,10 +55,11 @@ impl Core {
         }
         self.io.settle();
         let (mut watched, mut active) = (on_backlog, on_backlog);
-        for partition in self.active.iter().map(|number| &self.partitions[*number as usize]).take_while(|_| !on_backlog)
-        {
-            active |= !partition.lanes.is_empty();
-            watched |= !partition.lanes.is_empty() && !partition.blocked;
+        if !on_backlog {
+            for partition in self.active.iter().map(|number| &self.partitions[*number as usize]) {
+                active |= !partition.lanes.is_empty();
+                watched |= !partition.lanes.is_empty() && !partition.blocked;
+            }
         }
         if !active {
             self.next_sweep = Time::MAX;

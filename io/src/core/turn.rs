@@ -134,11 +134,15 @@ impl Core {
     pub(super) fn look_at_everything(&mut self, now: Time) {
         self.collect(now);
         for at in 0..self.active.len() {
-            let partition = self.active[at] as usize;
-            for lane in 0..self.partitions[partition].lanes.len() {
-                let lane = self.partitions[partition].lanes[lane];
-                self.look(lane, now);
-            }
+            self.look_at_lanes(self.active[at], now);
+        }
+    }
+
+    /// Looks at the active lanes of a partition.
+    pub(super) fn look_at_lanes(&mut self, number: u32, now: Time) {
+        for at in 0..self.partitions[number as usize].lanes.len() {
+            let lane = self.partitions[number as usize].lanes[at];
+            self.look(lane, now);
         }
     }
 

@@ -19,6 +19,8 @@ use forebay_io::topics::{TopicId, TopicTable};
 use forebay_io::wire::record::{HEAD_MAX, Shape, encode_to};
 
 pub(crate) const TOPIC: &str = "orders";
+/// The error code of a broker that may be asked again.
+pub(crate) const NOT_ENOUGH_REPLICAS: i16 = 19;
 
 thread_local! {
     static IN_CORE: Cell<bool> = const { Cell::new(false) };

@@ -166,7 +166,8 @@ impl<S: Sender> Seat<S> {
 }
 
 /// Knuth's MMIX generator: the high bits are good enough to choose keys by.
-fn next_random(state: u64) -> u64 {
+#[must_use]
+pub fn next_random(state: u64) -> u64 {
     state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407)
 }
 

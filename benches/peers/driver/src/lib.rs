@@ -14,7 +14,7 @@ mod tally;
 mod usage;
 mod values;
 
-pub use drive::{Out, Sender, drive};
+pub use drive::{Out, Sender, drive, next_random};
 pub use histogram::Histogram;
 pub use job::Job;
 pub use meter::Meter;

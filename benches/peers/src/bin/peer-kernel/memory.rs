@@ -1,6 +1,7 @@
 //! Memory that the partitions have equal parts of. Records are copied into it and written from it, partition after partition.
 
 use forebay_io::wire::crc::crc32c;
+use forebay_peer_driver::next_random;
 use std::io::{self, IoSlice, Write};
 
 /// How many bytes at the ends of a request are framing, or may be: what lies between them is records.
@@ -22,16 +23,20 @@ impl Turn {
     fn next(&mut self, partitions: usize) -> usize {
         match self {
             Turn::After(last) => {
-                *last = if *last + 1 < partitions { *last + 1 } else { 0 };
+                *last = after(*last, partitions);
                 *last
             }
             Turn::Random(state) => {
-                // Knuth's MMIX generator, as the other drivers choose their keys.
-                *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                *state = next_random(*state);
                 (*state >> 33) as usize % partitions
             }
         }
     }
+}
+
+/// The partition after this one.
+fn after(partition: usize, partitions: usize) -> usize {
+    if partition + 1 < partitions { partition + 1 } else { 0 }
 }
 
 /// A partition's part, used from its beginning to its end and again.
@@ -146,7 +151,7 @@ impl Memory {
             left -= len;
             self.pending -= len;
             if self.parts[self.next].is_empty() {
-                self.next = if self.next + 1 < self.parts.len() { self.next + 1 } else { 0 };
+                self.next = after(self.next, self.parts.len());
             }
         }
         slices.push(IoSlice::new(tail));
