@@ -392,12 +392,20 @@ fn write_here(open: &mut OpenLane, sender: u32, record: &Record<'_>, plan: &Plan
     Some(open.receipt(sender, plan.timestamp))
 }
 
+/// A record of at most so many bytes that goes over the end of a segment is encoded in one piece and then copied.
+const ASIDE: usize = 256;
+
 /// Encodes a record into its claim and publishes it.
 fn encode(mut claim: Claim<'_>, record: &Record<'_>, plan: &Plan) -> Result<(), ClaimError> {
     let delta = plan.timestamp.wrapping_sub(plan.window);
+    let total = plan.shape.total_len;
+    let mut aside = [0; ASIDE];
     let chunk = claim.chunk();
-    if chunk.len() == plan.shape.total_len {
+    if chunk.len() == total {
         record::encode(&plan.shape, delta, record.key, record.value, record.headers, chunk);
+    } else if let Some(aside) = aside.get_mut(..total) {
+        record::encode(&plan.shape, delta, record.key, record.value, record.headers, aside);
+        claim.put(aside);
     } else {
         record::encode_to(&plan.shape, delta, record.key, record.value, record.headers, &mut |piece: &[u8]| {
             claim.put(piece);

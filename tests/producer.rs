@@ -49,6 +49,38 @@ fn a_record_arrives_with_everything_it_has_and_its_receipt_says_where() {
     producer.close(LONG).expect("all delivered");
 }
 
+/// Some of each size begin in one segment of the buffer and end in another.
+#[test]
+fn records_of_all_small_sizes_arrive_as_they_were_sent() {
+    let broker = broker(1);
+    let producer = builder(&broker).build().expect("a producer");
+    let topic = producer.topic("sizes").expect("a name");
+    let mut sender = producer.sender().expect("open");
+    let bytes: Vec<u8> = (0..1_000_u32).map(|i| (i * 7 % 251) as u8).collect();
+    let headers = [Header { key: "h", value: Some(b"behind") }];
+    let (mut last, mut sent) = (None, Vec::new());
+    for round in 0..60 {
+        for size in [0, 1, 30, 100, 180, 220, 240, 250, 300, 700] {
+            let (value, key) = (&bytes[round..round + size], (round % 3 == 0).then(|| &bytes[size..size + 20]));
+            let mut record = Record::to(topic).value(value).headers(if round % 4 == 0 { &headers } else { &[] });
+            record.key = key;
+            last = Some(sender.send(record).expect("accepted"));
+            sent.push((key.map(<[u8]>::to_vec), value.to_vec(), record.headers.len()));
+        }
+    }
+    producer.wait(last.expect("sent"), LONG).expect("delivered");
+    let stored = broker.records("sizes", 0);
+    let came: Vec<_> = stored
+        .iter()
+        .map(|record| {
+            let value = record.value.as_deref().expect("no tombstone").to_vec();
+            (record.key.as_deref().map(<[u8]>::to_vec), value, record.headers.len())
+        })
+        .collect();
+    assert!(came == sent, "the same, in the same order: {} of {}", came.len(), sent.len());
+    producer.close(LONG).expect("all delivered");
+}
+
 #[test]
 fn keyed_records_go_where_javas_producer_sends_them() {
     let broker = broker(7);

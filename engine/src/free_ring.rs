@@ -76,6 +76,7 @@ impl FreeRing {
                 give_back(chain);
                 return None;
             }
+            table.prefetch(&taken[..now]);
             for segment in &taken[..now] {
                 if last == NIL {
                     chain.first = *segment;

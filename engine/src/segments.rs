@@ -1,5 +1,6 @@
 //! What is known of each segment beside its bytes, and chains of segments that change owner.
 
+use crate::slab::{LINE, prefetch_write};
 use crate::sync::{AtomicI64, AtomicU32};
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -32,6 +33,13 @@ impl SegmentTable {
     #[inline]
     pub(crate) fn next(&self, segment: u32) -> u32 {
         self.0[segment as usize].next.load(Relaxed)
+    }
+
+    /// Asks for the notes of these segments, to write them soon: they lie in cache lines that another thread has written.
+    pub(crate) fn prefetch(&self, segments: &[u32]) {
+        for segment in segments.iter().step_by(LINE / size_of::<Notes>()) {
+            prefetch_write(self.0.as_ptr().wrapping_add(*segment as usize));
+        }
     }
 
     #[inline]

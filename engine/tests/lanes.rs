@@ -229,6 +229,42 @@ fn a_waiter_is_granted_whole_and_in_turn() {
 }
 
 #[test]
+fn a_lane_goes_on_in_its_stretch_after_a_look_whether_it_is_due() {
+    let bell = Arc::new(Bell::default());
+    let config = EngineConfig { memory: 64 * 256, segment_size: 64, due_bytes: 128, ahead_bytes: 2048 };
+    let (engine, mut io) = forebay_engine::new(config, bell.clone()).expect("a small slab");
+    let end = engine.producer_end();
+    let mut lane = end.lane(1).expect("open");
+    // Until it takes sixteen segments at once, nearly all of which are ahead of it then.
+    while lane.segments_ahead() < 15 {
+        publish(&mut lane, &[1; 32]).expect("room");
+    }
+    let id = ready(&mut io)[0];
+    let mut runs = Vec::new();
+    take_all(&mut io, id, &mut runs);
+    for nap in 1..=2 {
+        assert!(io.prepare_sleep(Sleep::Nap), "nothing to do for a napping I/O thread");
+        let rung = bell.0.load(Ordering::SeqCst);
+        let mut expected = Vec::new();
+        for record in 0..9 {
+            let mut claim = lane.claim_here(32).expect("fifteen segments are ahead");
+            claim.put(&[nap * 10 + record; 32]);
+            claim.commit().expect("open");
+            expected.extend([nap * 10 + record; 32]);
+        }
+        assert_eq!(bell.0.load(Ordering::SeqCst), rung + 1, "a lane that holds enough for a batch rings, once a nap");
+        io.awake();
+        assert_eq!(take_all(&mut io, id, &mut runs), expected);
+    }
+    assert!(lane.claim_here(0).is_none(), "a claim has a byte or more");
+    lane.set_window(1);
+    assert!(lane.claim_here(32).is_none(), "another window does not go on in the stretch");
+    for run in runs {
+        io.release(run);
+    }
+}
+
+#[test]
 fn a_cancelled_waiter_does_not_hold_up_the_next() {
     let (engine, mut io, _) = engine(2, 64);
     let (mut first, mut second) = (engine.producer_end(), engine.producer_end());

@@ -197,12 +197,12 @@ fn costs<'a>(group: impl Iterator<Item = &'a Kept>) -> String {
 }
 
 fn latencies<'a>(group: impl Iterator<Item = &'a Kept>) -> String {
-    let mut text = "| | send call, ns: p50 / p99 / p99.9 / max | of which settled: the eighth after a sleep or later | send to ack, µs: p50 / p99 / p99.9 / max | client CPU, ns per record | by \
-                    forebay's | resident, MiB | rounds |\n|---|---|---|---|---|---|---|---|\n"
+    let mut text = "| | send call, ns: p50 / p99 / p99.9 / max | of which the first after a sleep | of which settled: the eighth after it or later | send to ack, µs: p50 / p99 / p99.9 / max | client CPU, ns per record | by \
+                    forebay's | resident, MiB | rounds |\n|---|---|---|---|---|---|---|---|---|\n"
         .to_owned();
     for kept in group {
         let ours = kept.cell("forebay").map(Cell::cpu).unwrap_or_default();
-        let _ = writeln!(text, "| **{}** | | | | | | | |", kept.scenario.title);
+        let _ = writeln!(text, "| **{}** | | | | | | | | |", kept.scenario.title);
         for cell in &kept.cells {
             let four = |of: &str, unit: f64| {
                 let mut words: Vec<String> =
@@ -212,9 +212,10 @@ fn latencies<'a>(group: impl Iterator<Item = &'a Kept>) -> String {
             };
             let _ = writeln!(
                 text,
-                "| {} | {} | {} | {} | {} | {} | {} | {} |",
+                "| {} | {} | {} | {} | {} | {} | {} | {} | {} |",
                 cell.entry,
                 four("send_ns", 1.0),
+                four("send_first_ns", 1.0),
                 four("send_settled_ns", 1.0),
                 four("ack_ns", 1e3),
                 shown(median(&cell.cpu())),

@@ -214,7 +214,7 @@ impl Lane {
     /// [`Lane::claim`]. For hot paths: small enough to be inlined, and without a way that needs memory to return.
     #[inline(always)]
     pub fn claim_here(&mut self, len: usize) -> Option<Claim<'_>> {
-        if len.wrapping_sub(1) >= self.room() {
+        if len.wrapping_sub(1) >= self.room() && !self.go_on(len) {
             return None;
         }
         if self.announce_here(len) {

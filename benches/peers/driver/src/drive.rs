@@ -52,7 +52,9 @@ struct Seat<S> {
     until_timed: u32,
     random: u64,
     call: Histogram,
-    /// Of those the ones that came when the thread had sent some since it last slept.
+    /// Of those the ones that came first after a sleep of the thread.
+    first: Histogram,
+    /// And the ones that came when it had sent some since it last slept.
     settled: Histogram,
 }
 
@@ -68,6 +70,7 @@ pub fn drive<S: Sender>(job: &Job, client: &str, tally: &Tally, senders: Vec<S>)
             until_timed: 1,
             random: u64::from(index) + 1,
             call: Histogram::default(),
+            first: Histogram::default(),
             settled: Histogram::default(),
         })
         .collect();
@@ -81,19 +84,20 @@ pub fn drive<S: Sender>(job: &Job, client: &str, tally: &Tally, senders: Vec<S>)
         }
     }
     for seat in &mut seats {
-        (seat.call, seat.settled) = (Histogram::default(), Histogram::default());
+        (seat.call, seat.first, seat.settled) = Default::default();
     }
     tally.begin(job.records);
     let start = phase(job, job.records, job.pace(), tally, &mut seats);
     let end = tally.wait(PATIENCE).unwrap_or_else(Moment::now);
     let (acknowledged, failed) = tally.counts();
-    let (mut call, mut settled) = (Histogram::default(), Histogram::default());
+    let (mut call, mut first, mut settled) = (Histogram::default(), Histogram::default(), Histogram::default());
     for seat in &seats {
         call.add(&seat.call);
+        first.add(&seat.first);
         settled.add(&seat.settled);
     }
     let latency = tally.latencies();
-    let result = Result { client, records: job.records, acknowledged, failed, call, settled, latency };
+    let result = Result { client, records: job.records, acknowledged, failed, call, first, settled, latency };
     result.print(start, end);
     if acknowledged == job.records {
         return ExitCode::SUCCESS;
@@ -152,6 +156,9 @@ impl<S: Sender> Seat<S> {
             if let Some(before) = timed {
                 let took = before.elapsed().as_nanos() as u64;
                 self.call.record(took);
+                if since_sleep == 0 {
+                    self.first.record(took);
+                }
                 if since_sleep >= SETTLED {
                     self.settled.record(took);
                 }

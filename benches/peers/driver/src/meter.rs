@@ -10,6 +10,7 @@ pub(crate) struct Result<'a> {
     pub(crate) acknowledged: u64,
     pub(crate) failed: u64,
     pub(crate) call: Histogram,
+    pub(crate) first: Histogram,
     pub(crate) settled: Histogram,
     pub(crate) latency: Histogram,
 }
@@ -18,7 +19,7 @@ impl Result<'_> {
     pub(crate) fn print(&self, start: Moment, end: Moment) {
         println!(
             "{{\"client\":\"{}\",\"records\":{},\"acknowledged\":{},\"failed\":{},\"seconds\":{:.6},\"cpu_ns\":{},\
-             \"max_rss_bytes\":{},\"send_ns\":{},\"send_settled_ns\":{},\"ack_ns\":{}}}",
+             \"max_rss_bytes\":{},\"send_ns\":{},\"send_first_ns\":{},\"send_settled_ns\":{},\"ack_ns\":{}}}",
             self.client,
             self.records,
             self.acknowledged,
@@ -27,6 +28,7 @@ impl Result<'_> {
             end.cpu.saturating_sub(start.cpu).as_nanos(),
             usage::max_rss(),
             self.call.json(),
+            self.first.json(),
             self.settled.json(),
             self.latency.json(),
         );
@@ -53,6 +55,7 @@ impl Meter {
             acknowledged: records,
             failed: 0,
             call: Histogram::default(),
+            first: Histogram::default(),
             settled: Histogram::default(),
             latency: Histogram::default(),
         };
