@@ -10,7 +10,7 @@ use shuttle::thread;
 pub(crate) struct Sent {
     /// By lane tag: the records that were accepted, as (number, words).
     pub(crate) accepted: Vec<(u64, Vec<(u64, usize)>)>,
-    /// Records whose commit was refused at the end: their segments go with the engine.
+    /// Claims whose commit was refused at the end, or that were aborted then: their segments go with the engine.
     pub(crate) refused: usize,
 }
 
@@ -123,7 +123,10 @@ fn send(
     }
     if abort {
         count(&happened.aborts);
-        return Err(Stop::GivenUp);
+        drop(claim);
+        // Held over the end of the engine, its segments go with that: nobody is left to take them back.
+        let ended = matches!(lane.claim(WORD, WORD).map(drop), Err(ClaimError::Closed));
+        return Err(if ended { Stop::Refused } else { Stop::GivenUp });
     }
     claim.commit().map_err(|error| {
         assert_eq!(error, ClaimError::Closed);
