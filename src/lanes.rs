@@ -399,11 +399,10 @@ const ASIDE: usize = 256;
 fn encode(mut claim: Claim<'_>, record: &Record<'_>, plan: &Plan) -> Result<(), ClaimError> {
     let delta = plan.timestamp.wrapping_sub(plan.window);
     let total = plan.shape.total_len;
-    let mut aside = [0; ASIDE];
     let chunk = claim.chunk();
     if chunk.len() == total {
         record::encode(&plan.shape, delta, record.key, record.value, record.headers, chunk);
-    } else if let Some(aside) = aside.get_mut(..total) {
+    } else if let Some(aside) = [0; ASIDE].get_mut(..total) {
         record::encode(&plan.shape, delta, record.key, record.value, record.headers, aside);
         claim.put(aside);
     } else {

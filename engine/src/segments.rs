@@ -37,7 +37,8 @@ impl SegmentTable {
 
     /// Asks for the notes of these segments, to write them soon: they lie in cache lines that another thread has written.
     pub(crate) fn prefetch(&self, segments: &[u32]) {
-        for segment in segments.iter().step_by((LINE / size_of::<Notes>()).max(1)) {
+        let in_a_line = (LINE / size_of::<Notes>()).max(1); // a model checker's atomics may be larger than a line
+        for segment in segments.iter().step_by(in_a_line) {
             prefetch_write(self.0.as_ptr().wrapping_add(*segment as usize));
         }
     }

@@ -46,8 +46,7 @@ impl Lane {
         if here == len {
             let end = self.position.advance(len as u32);
             self.shared.claim.reserved.store(end.raw(), Relaxed);
-            self.limit = self.limit_in(self.rare.chain.stretch, end);
-            self.look_at_due();
+            self.look_and_go_on(end);
             return Ok(Way::Here);
         }
         // I8, in spirit: nobody begins a segment while an older sender waits for one, not even of those that it holds.
@@ -114,9 +113,15 @@ impl Lane {
         if len == 0 || self.room_here(len, len) < len {
             return false;
         }
-        self.limit = self.limit_in(self.rare.chain.stretch, self.position.advance(len as u32));
-        self.look_at_due();
+        self.look_and_go_on(self.position.advance(len as u32));
         true
+    }
+
+    /// Looks whether the lane is due, and lets claims behind `end` go on in the open stretch until the next look.
+    #[inline]
+    fn look_and_go_on(&mut self, end: Position) {
+        self.limit = self.limit_in(self.rare.chain.stretch, end);
+        self.look_at_due();
     }
 
     /// Rings for a napping I/O thread if the lane holds enough for a batch.

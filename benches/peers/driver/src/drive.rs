@@ -5,7 +5,7 @@ use std::sync::Barrier;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::histogram::Histogram;
+use crate::calls::Calls;
 use crate::job::Job;
 use crate::meter::Result;
 use crate::tally::{Moment, Tally};
@@ -13,8 +13,6 @@ use crate::values::Values;
 
 /// A thread that is ahead of its pace by less than this goes on: sleeping for less would cost more than it keeps apart.
 const LEAST_SLEEP: Duration = Duration::from_micros(200);
-/// So many sends after a sleep a thread has what it needs in its caches again: two for each of four partitions.
-const SETTLED: u32 = 8;
 /// Without any outcome for so long, the rest never comes.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -51,11 +49,7 @@ struct Seat<S> {
     partition: u32,
     until_timed: u32,
     random: u64,
-    call: Histogram,
-    /// Of those the ones that came first after a sleep of the thread.
-    first: Histogram,
-    /// And the ones that came when it had sent some since it last slept.
-    settled: Histogram,
+    calls: Calls,
 }
 
 /// Sends the job's records, waits for the outcomes and writes the result to standard output. Fails if a record did.
@@ -69,9 +63,7 @@ pub fn drive<S: Sender>(job: &Job, client: &str, tally: &Tally, senders: Vec<S>)
             partition: index % job.partitions,
             until_timed: 1,
             random: u64::from(index) + 1,
-            call: Histogram::default(),
-            first: Histogram::default(),
-            settled: Histogram::default(),
+            calls: Calls::default(),
         })
         .collect();
     if job.warmup > 0 {
@@ -84,20 +76,18 @@ pub fn drive<S: Sender>(job: &Job, client: &str, tally: &Tally, senders: Vec<S>)
         }
     }
     for seat in &mut seats {
-        (seat.call, seat.first, seat.settled) = Default::default();
+        seat.calls = Calls::default();
     }
     tally.begin(job.records);
     let start = phase(job, job.records, job.pace(), tally, &mut seats);
     let end = tally.wait(PATIENCE).unwrap_or_else(Moment::now);
     let (acknowledged, failed) = tally.counts();
-    let (mut call, mut first, mut settled) = (Histogram::default(), Histogram::default(), Histogram::default());
+    let mut calls = Calls::default();
     for seat in &seats {
-        call.add(&seat.call);
-        first.add(&seat.first);
-        settled.add(&seat.settled);
+        calls.add(&seat.calls);
     }
     let latency = tally.latencies();
-    let result = Result { client, records: job.records, acknowledged, failed, call, first, settled, latency };
+    let result = Result { client, records: job.records, acknowledged, failed, calls, latency };
     result.print(start, end);
     if acknowledged == job.records {
         return ExitCode::SUCCESS;
@@ -154,14 +144,7 @@ impl<S: Sender> Seat<S> {
                 return;
             }
             if let Some(before) = timed {
-                let took = before.elapsed().as_nanos() as u64;
-                self.call.record(took);
-                if since_sleep == 0 {
-                    self.first.record(took);
-                }
-                if since_sleep >= SETTLED {
-                    self.settled.record(took);
-                }
+                self.calls.record(before.elapsed().as_nanos() as u64, since_sleep);
                 self.sender.note(out);
                 self.random = next_random(self.random);
                 // At a fixed distance the same partitions would be met again and again.

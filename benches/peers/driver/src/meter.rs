@@ -1,5 +1,6 @@
 //! The one JSON object that a driver writes.
 
+use crate::calls::Calls;
 use crate::histogram::Histogram;
 use crate::tally::Moment;
 use crate::usage;
@@ -9,9 +10,7 @@ pub(crate) struct Result<'a> {
     pub(crate) records: u64,
     pub(crate) acknowledged: u64,
     pub(crate) failed: u64,
-    pub(crate) call: Histogram,
-    pub(crate) first: Histogram,
-    pub(crate) settled: Histogram,
+    pub(crate) calls: Calls,
     pub(crate) latency: Histogram,
 }
 
@@ -27,9 +26,9 @@ impl Result<'_> {
             (end.at - start.at).as_secs_f64(),
             end.cpu.saturating_sub(start.cpu).as_nanos(),
             usage::max_rss(),
-            self.call.json(),
-            self.first.json(),
-            self.settled.json(),
+            self.calls.all.json(),
+            self.calls.first.json(),
+            self.calls.settled.json(),
             self.latency.json(),
         );
     }
@@ -54,9 +53,7 @@ impl Meter {
             records,
             acknowledged: records,
             failed: 0,
-            call: Histogram::default(),
-            first: Histogram::default(),
-            settled: Histogram::default(),
+            calls: Calls::default(),
             latency: Histogram::default(),
         };
         result.print(self.start, Moment::now());
