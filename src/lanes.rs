@@ -12,7 +12,7 @@ use crate::reservation::{Reservation, Tail};
 use crate::sender::Patience;
 use crate::waits::{Waits, wait_for_memory};
 use crate::{Receipt, Record};
-use forebay_engine::{Claim, ClaimError, Lane, ProducerEnd};
+use forebay_engine::{Ahead, Claim, ClaimError, Lane, ProducerEnd};
 use forebay_io::core::DeliveryFailure;
 use forebay_io::topics::TopicEntry;
 use forebay_io::wire::batch::BATCH_HEADER_LEN;
@@ -48,6 +48,19 @@ pub(crate) struct TopicLanes {
     pub(crate) lanes: Vec<Option<OpenLane>>,
 }
 
+impl TopicLanes {
+    /// The lane of a partition, if it is open, about to be written to; and how far ahead of its records to ask for memory.
+    #[inline(always)]
+    pub(crate) fn lane(&mut self, partition: u32) -> Option<(&mut OpenLane, Ahead)> {
+        let many = self.lanes.len() >= MANY;
+        let open = self.lanes.get_mut(partition as usize)?.as_mut()?;
+        if many {
+            open.lane.prefetch();
+        }
+        Some((open, if many { Ahead::Next } else { Ahead::Stream }))
+    }
+}
+
 /// A lane and the count of its records: one cache line of a sender's own, beside the two that the lane shares with the I/O side.
 #[repr(align(64))]
 pub(crate) struct OpenLane {
@@ -73,6 +86,7 @@ pub(crate) struct Plan {
     timestamp: i64,
     window: i64,
     shape: Shape,
+    ahead: Ahead,
 }
 
 impl Lanes {
@@ -172,17 +186,11 @@ impl Lanes {
             (None, Some(key)) if !*ignore_keys => keyed(key, partitions),
             _ => topic.sticky.next(shape.total_len, *batch_size, partitions, topic.entry.shares()),
         };
-        let plan = Plan { partition, timestamp, window, shape };
-        let cold = topic.lanes.len() >= MANY;
-        match topic.lanes.get_mut(partition as usize) {
+        let plan = Plan { partition, timestamp, window, shape, ahead: Ahead::Stream };
+        match topic.lane(partition) {
             _ if partition >= partitions.get() => Err(Refusal::Partition(partition)),
-            Some(Some(open)) => {
-                if cold {
-                    open.lane.prefetch();
-                }
-                Ok((open, *id, plan))
-            }
-            _ => Err(Refusal::Lane(plan)),
+            Some((open, ahead)) => Ok((open, *id, Plan { ahead, ..plan })),
+            None => Err(Refusal::Lane(plan)),
         }
     }
 
@@ -388,7 +396,7 @@ fn write_here(open: &mut OpenLane, sender: u32, record: &Record<'_>, plan: &Plan
     let delta = plan.timestamp.wrapping_sub(plan.window);
     record::encode(&plan.shape, delta, record.key, record.value, record.headers, claim.chunk());
     // Refused: the I/O side has ended, and what comes next will be told so.
-    claim.commit().ok()?;
+    claim.commit_ahead(plan.ahead).ok()?;
     Some(open.receipt(sender, plan.timestamp))
 }
 
@@ -410,7 +418,7 @@ fn encode(mut claim: Claim<'_>, record: &Record<'_>, plan: &Plan) -> Result<(), 
             claim.put(piece);
         });
     }
-    claim.commit()
+    claim.commit_ahead(plan.ahead)
 }
 
 impl From<ClaimError> for SendErrorKind {

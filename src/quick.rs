@@ -1,10 +1,10 @@
 //! The hot path of a send: a usual record whose lane is open and whose open segment has room.
 
-use crate::lanes::{Lanes, TopicLanes};
+use crate::lanes::Lanes;
 use crate::partitioner::keyed;
 use crate::producer::Inner;
 use crate::sender::Patience;
-use crate::{Receipt, Record, SendError};
+use crate::{Header, Receipt, Record, SendError, Topic};
 use forebay_io::wire::compact::{Compact, KEY_MAX, OVERHEAD_MAX, VALUE_MAX};
 use std::num::NonZeroU32;
 
@@ -25,10 +25,29 @@ impl Lanes {
         record: Record<'a>,
         patience: Patience,
     ) -> Result<Receipt, SendError<'a>> {
-        match self.send_quickly(&record) {
-            Some(receipt) => Ok(receipt),
-            None => self.send_any(inner, record, patience),
+        if let Some(receipt) = self.send_quickly(&record) {
+            return Ok(receipt);
         }
+        let Record { topic, partition, key, value, headers, timestamp } = record;
+        self.send_in_parts(inner, topic, partition, key, value, headers, timestamp, patience)
+    }
+
+    /// The long way. In parts: a record that is handed over as one lies in memory, and is put there before it is known which way it goes.
+    /// Those are ten of some fifty stores of a send, which wait in a queue for the cache lines of the sends before.
+    #[inline(never)]
+    #[expect(clippy::too_many_arguments, reason = "the parts of a record")]
+    fn send_in_parts<'a>(
+        &mut self,
+        inner: &Inner,
+        topic: Topic,
+        partition: Option<u32>,
+        key: Option<&'a [u8]>,
+        value: Option<&'a [u8]>,
+        headers: &'a [Header<'a>],
+        timestamp: Option<i64>,
+        patience: Patience,
+    ) -> Result<Receipt, SendError<'a>> {
+        self.send_any(inner, Record { topic, partition, key, value, headers, timestamp }, patience)
     }
 
     /// None if the record has to go the long way; nothing has happened then.
@@ -51,19 +70,19 @@ impl Lanes {
             (None, Some(key)) if !self.ignore_keys => (keyed(key, NonZeroU32::new(partitions)?), false),
             _ => (topic.sticky.same(total)?, true),
         };
-        let TopicLanes { sticky, lanes, .. } = topic;
         if partition >= partitions {
             return None;
         }
-        let open = lanes.get_mut(partition as usize)?.as_mut()?;
+        let (open, ahead) = topic.lane(partition)?;
         open.lane.set_window(window);
         let mut claim = open.lane.claim_here(total)?;
         compact.encode(record.key, value, claim.chunk());
         // Refused: the I/O side has ended, and the long way will be told so.
-        claim.commit().ok()?;
+        claim.commit_ahead(ahead).ok()?;
+        let receipt = open.receipt(self.id, timestamp);
         if sticks {
-            sticky.took(total);
+            topic.sticky.took(total);
         }
-        Some(open.receipt(self.id, timestamp))
+        Some(receipt)
     }
 }

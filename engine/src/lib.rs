@@ -71,7 +71,7 @@ pub use doorbell::Sleep;
 pub use engine::{Engine, Grant, ProducerEnd};
 pub use error::{ClaimError, SlabError};
 pub use io_side::{IoSide, LaneId};
-pub use lane::{Claim, Lane};
+pub use lane::{Ahead, Claim, Lane};
 pub use run::{Run, RunBytes};
 
 /// How an engine is laid out.

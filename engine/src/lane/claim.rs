@@ -2,7 +2,7 @@
 //!
 //! One of the two files with pointer work (through [`SlabView`](crate::slab::SlabView)).
 
-use super::{AHEAD, Lane};
+use super::{Ahead, Lane};
 use crate::ClaimError;
 use crate::lane_shared::ACTIVE;
 use crate::order::PUBLISH;
@@ -145,6 +145,15 @@ impl Claim<'_> {
     /// [`ClaimError::Closed`] if the I/O side ended while the claim was held; nothing was published then.
     #[inline(always)] // where it is not, the claim and the answer come through memory
     pub fn commit(self) -> Result<(), ClaimError> {
+        self.commit_ahead(Ahead::Stream)
+    }
+
+    /// As [`Claim::commit`], asking for the lines of later records as far `ahead` as told.
+    ///
+    /// # Errors
+    /// As [`Claim::commit`].
+    #[inline(always)]
+    pub fn commit_ahead(self, ahead: Ahead) -> Result<(), ClaimError> {
         let this = std::mem::ManuallyDrop::new(self);
         // SAFETY: `this` is never used or dropped after; reading out its `lane` reference ends the claim's borrow.
         let lane: &mut Lane = unsafe { std::ptr::read(&raw const this.lane) };
@@ -154,7 +163,7 @@ impl Claim<'_> {
         lane.position = this.end;
         // P1. `reserved` has this value already: no claim is in progress any more.
         lane.shared.producer.committed.store(this.end.raw(), PUBLISH);
-        lane.origin.prefetch_write(this.end.raw() + AHEAD, 2);
+        lane.origin.prefetch_write(this.end.raw() + ahead.bytes(), 2);
         if !mutant!("commit_barrier_missing") {
             light_barrier();
         }

@@ -20,9 +20,25 @@ use crate::sync::{Arc, fence, light_barrier, spin_loop};
 use crate::{ClaimError, Grant, LaneId};
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 
-/// How far ahead of a commit the lines of later records are asked for, in bytes: a sender of many lanes comes back to each one
-/// too seldom for the processor to see a stream in it.
-const AHEAD: u64 = 512;
+/// How far ahead of a commit the lines of later records are asked for: a sender of several lanes comes back to each one too seldom for
+/// the processor to see a stream in it. Advice only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ahead {
+    /// By 512 bytes: the lines are there when their turn comes, even if the other core has them now.
+    Stream,
+    /// By 128 bytes. With so many lanes that none is in a cache when its turn comes, what is asked for earlier has left the caches by
+    /// then and is fetched twice.
+    Next,
+}
+
+impl Ahead {
+    const fn bytes(self) -> u64 {
+        match self {
+            Ahead::Stream => 512,
+            Ahead::Next => 128,
+        }
+    }
+}
 
 /// The producer end of one lane: the single producer, checked by the compiler (`&mut self`; `Send`, not `Sync`).
 ///

@@ -1,7 +1,7 @@
 //! The part of a claim's way that is rare: more segments, a lane that was retired, the end of the engine.
 
 use super::claim::Span;
-use super::{AHEAD, Lane, LaneChain};
+use super::{Ahead, Lane, LaneChain};
 use crate::lane_shared::{ACTIVE, RETIRED, RETIRING};
 use crate::position::Position;
 use crate::segments::{Chain, NIL};
@@ -99,7 +99,7 @@ impl Lane {
         self.rare.span =
             Span { segment, offset, limit, left: len, wanted, here: here > 0, beyond, from, taken, last_taken, end };
         self.shared.claim.reserved.store(end.raw(), Relaxed);
-        self.view().segment(from).prefetch_write(0, AHEAD as usize / LINE + 2);
+        self.view().segment(from).prefetch_write(0, Ahead::Stream.bytes() as usize / LINE + 2);
         self.look_at_due();
         Ok(Way::Beyond)
     }
