@@ -3,6 +3,7 @@
 mod core_support;
 
 use core_support::{Act, World, config, ms, secs};
+use forebay_engine::Lane;
 use forebay_io::core::{CoreConfig, DeliveryFailure, FailureKind, Request};
 use forebay_io::wire::ErrorCode;
 
@@ -404,6 +405,52 @@ fn memory_pressure_makes_everything_due_and_waiters_get_what_comes_back() {
     w.run_until(secs(5), |_| false);
     granted |= w.end.poll_wait().expect("open").is_some();
     assert!(granted, "{} delivered", w.records_delivered());
+}
+
+/// A lane for each of two partitions, known to the cluster; the first holds a record's worth of what it took at once, the second
+/// all other memory. Answers come late from here on.
+fn starved() -> (World, [Lane; 2]) {
+    let mut w = World::with_memory(CoreConfig { linger: ms(100), max_in_flight: 1, ..config() }, 2, 256 * 1024);
+    let mut lanes = [w.lane(0), w.lane(1)];
+    let mut id = 0;
+    while lanes[0].segments_ahead() < 2 {
+        assert!(w.send(&mut lanes[0], id, 4_000));
+        id += 1;
+    }
+    assert!(w.send(&mut lanes[1], 0, 100));
+    assert!(w.run_until(secs(1), |w| w.records_delivered() == id + 1));
+    w.step(); // what they were in is free again
+    w.delay = secs(10);
+    assert!(w.send(&mut lanes[0], id, 4_000), "something of it is under way");
+    while lanes[0].segments_ahead() < 2 {
+        id += 1;
+        assert!(w.send(&mut lanes[0], id, 4_000));
+    }
+    let mut hogs = 1;
+    while w.send(&mut lanes[1], hogs, 1_000) {
+        hogs += 1;
+    }
+    assert!(hogs > 100, "{hogs} records fill the rest");
+    w.end.begin_wait(2).expect("waits");
+    (w, lanes)
+}
+
+#[test]
+fn memory_that_is_wanted_is_not_looked_for_in_lanes_with_something_under_way() {
+    let (mut w, lanes) = starved();
+    let ahead = lanes[0].segments_ahead();
+    w.run(ms(4));
+    assert_eq!(lanes[0].segments_ahead(), ahead, "it was drained just now");
+    assert!(w.end.poll_wait().expect("open").is_none());
+}
+
+#[test]
+fn memory_that_is_wanted_is_taken_from_idle_lanes_whatever_is_under_way() {
+    let (mut w, lanes) = starved();
+    let begin = w.now;
+    assert!(w.run_until(secs(5), |_| lanes[0].segments_ahead() == 0));
+    assert!(w.now.since(begin) < ms(20), "{:?}", w.now.since(begin));
+    assert!(w.end.poll_wait().expect("open").is_some(), "long before the first answer comes");
 }
 
 #[test]

@@ -5,6 +5,7 @@ use forebay_engine::{IoSide, mutant};
 use super::Core;
 use super::connections::Phase;
 use super::report::{DeliveryFailure, FailureKind};
+use super::rest::Which;
 use crate::time::Time;
 
 /// How far the close has come.
@@ -61,7 +62,7 @@ impl Core {
             return false;
         }
         self.look_at_everything(now);
-        self.retire(now, true);
+        self.retire(now, Which::All);
         self.active.iter().all(|number| {
             let partition = &self.partitions[*number as usize];
             partition.lanes.is_empty() && partition.is_settled()
@@ -85,7 +86,7 @@ impl Core {
         if !mutant!("the_last_word_forgets_what_was_not_cut") {
             self.fail_uncut(&DeliveryFailure { kind: FailureKind::Closed, possibly_appended: false }, now);
         }
-        self.retire(now, true);
+        self.retire(now, Which::All);
         self.closing.over = true;
     }
 

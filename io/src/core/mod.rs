@@ -136,6 +136,8 @@ pub struct Core {
     rung: Time,
     /// The next moment a partition becomes due or may try again.
     due_at: Time,
+    /// When lanes are idle that a sender in want of memory waits for.
+    reclaim_at: Time,
     /// Some active lane is waiting for records to gather, or for its retirement.
     listening: bool,
     backlog: Backlog,
@@ -197,6 +199,7 @@ impl Core {
             slept_deep: true,
             rung: Time::MAX,
             due_at: Time::MAX,
+            reclaim_at: Time::MAX,
             listening: false,
             backlog: Backlog::default(),
             next_deadline: Time::MAX,

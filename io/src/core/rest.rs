@@ -8,10 +8,22 @@ use super::Core;
 use super::ports::Wake;
 use crate::time::Time;
 
-/// A lane that is empty for so long, and not less than `linger.ms`, gives its segment back.
+/// A lane that is empty for so long gives its segment back; if nobody waits for memory not before `linger.ms`.
 const RETIRE_AFTER: Duration = Duration::from_millis(10);
 /// How often to look at a lane whose sender is in the middle of a claim, when nothing else is going on.
 const CLAIM_CHECK: Duration = Duration::from_millis(1);
+
+/// Which drained lanes are retired.
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub(super) enum Which {
+    /// Those that have been for a while.
+    Idle,
+    /// Somebody waits for memory: also those of which nothing is under way. With something under way a lane's segment would not be free
+    /// yet, and its next record would need another one: of many lanes each would then have two, and batches a few records.
+    Wanted,
+    /// It is the end.
+    All,
+}
 
 /// Lanes that could not be retired.
 #[derive(Default)]
@@ -20,6 +32,8 @@ pub(super) struct Stayed {
     pub(super) records: bool,
     /// Some have a claim in progress.
     pub(super) claims: bool,
+    /// When the first of those is idle that were spared although memory is wanted.
+    pub(super) idle_at: Option<Time>,
 }
 
 impl Core {
@@ -49,7 +63,7 @@ impl Core {
         if instant && self.listening && self.is_anything_fresh(now) {
             return Wake::Now;
         }
-        let stayed = if self.listening && !on_backlog { self.retire(now, false) } else { Stayed::default() };
+        let stayed = if self.listening && !on_backlog { self.retire(now, Which::Idle) } else { Stayed::default() };
         if stayed.records {
             return Wake::Now;
         }
@@ -88,7 +102,8 @@ impl Core {
 
     /// The next moment at which something happens by itself.
     fn timers(&self, now: Time) -> Time {
-        let mut until = self.due_at.min(self.next_deadline).min(self.next_sweep).min(self.closing.due());
+        let mut until =
+            self.due_at.min(self.next_deadline).min(self.next_sweep).min(self.closing.due()).min(self.reclaim_at);
         for connection in self.connections.iter().flatten() {
             until = until.min(self.connection_due(connection));
         }
@@ -110,29 +125,44 @@ impl Core {
         lanes.filter_map(|id| self.ledger.lane(*id)).any(|lane| lane.drained_at + self.cfg.spin > now)
     }
 
-    /// Retires lanes that are drained, all with one barrier: those that have been for a while, or with `all` every one.
-    pub(super) fn retire(&mut self, now: Time, all: bool) -> Stayed {
-        let patience = if self.cfg.linger.is_zero() { Duration::ZERO } else { self.cfg.linger.max(RETIRE_AFTER) };
+    /// Retires lanes that are drained, all with one barrier.
+    pub(super) fn retire(&mut self, now: Time, which: Which) -> Stayed {
+        let patience = match self.cfg.linger {
+            Duration::ZERO => Duration::ZERO,
+            linger if which == Which::Idle => linger.max(RETIRE_AFTER),
+            _ => RETIRE_AFTER,
+        };
         let mut lanes = std::mem::take(&mut self.scratch.lanes);
         let mut of = std::mem::take(&mut self.scratch.again);
+        let mut stayed = Stayed::default();
         for number in &self.active {
             let partition = &self.partitions[*number as usize];
-            if partition.blocked && !all {
+            if partition.blocked && which == Which::Idle {
                 continue;
             }
             let before = lanes.len();
             for id in &partition.lanes {
                 let Some(lane) = self.ledger.lane_mut(*id) else { continue };
-                if lane.pending == 0 && (all || lane.drained_at + patience <= now) {
+                if lane.pending > 0 {
+                    continue;
+                }
+                let idle_at = lane.drained_at + patience;
+                let now_already = match which {
+                    Which::Idle => false,
+                    Which::Wanted => lane.held == 0,
+                    Which::All => true,
+                };
+                if now_already || idle_at <= now {
                     lane.listed = false;
                     lanes.push(*id);
+                } else if which == Which::Wanted {
+                    stayed.idle_at = stayed.idle_at.map_or(Some(idle_at), |at| Some(at.min(idle_at)));
                 }
             }
             if lanes.len() > before {
                 of.push(*number);
             }
         }
-        let mut stayed = Stayed::default();
         if !lanes.is_empty() {
             let mut gone = std::mem::take(&mut self.scratch.gone);
             self.io.retire(&mut lanes, &mut gone);

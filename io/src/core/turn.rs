@@ -9,6 +9,7 @@ use super::Core;
 use super::lane::{AGE_PARTS, Lane};
 use super::partition::Partition;
 use super::report::FailureKind;
+use super::rest::Which;
 use crate::time::Time;
 use crate::topics::TopicId;
 
@@ -40,8 +41,12 @@ impl Core {
         self.weigh_loads(now);
         self.identity_turn(now);
         self.metadata_turn(now);
-        if self.io.waiting_senders() > 0 && !self.is_on_backlog() {
-            self.retire(now, true);
+        self.reclaim_at = Time::MAX;
+        if self.io.waiting_senders() > 0
+            && !self.is_on_backlog()
+            && let Some(idle_at) = self.retire(now, Which::Wanted).idle_at
+        {
+            self.reclaim_at = idle_at;
         }
         self.io.settle();
         self.last_turn = now;
