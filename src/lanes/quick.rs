@@ -1,6 +1,6 @@
 //! The hot path of a send: a usual record whose lane is open and whose open segment has room.
 
-use crate::lanes::Lanes;
+use super::Lanes;
 use crate::partitioner::keyed;
 use crate::producer::Inner;
 use crate::sender::Patience;
@@ -9,7 +9,7 @@ use forebay_io::wire::compact::{Compact, KEY_MAX, OVERHEAD_MAX, VALUE_MAX};
 use std::num::NonZeroU32;
 
 /// Values shorter than this make no record of more than `largest` bytes on the short way, and none that is too long for it.
-pub(crate) fn short_below(largest: usize) -> usize {
+pub(super) fn short_below(largest: usize) -> usize {
     largest.saturating_sub(KEY_MAX + OVERHEAD_MAX).min(VALUE_MAX)
 }
 

@@ -3,9 +3,9 @@
 //! With interceptors a sender takes its limit on a record's size to be 0, so that each record leaves the hot path where it
 //! would for its size, and comes here. That costs a producer without interceptors no instruction.
 
+use super::Lanes;
 use crate::error::SendError;
 use crate::interceptor::{Chain, borrowed};
-use crate::lanes::Lanes;
 use crate::producer::Inner;
 use crate::reservation::{Reservation, Tail};
 use crate::sender::Patience;
@@ -15,13 +15,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 impl Lanes {
     /// The limit with which a sender begins.
-    pub(crate) fn first_limit(inner: &Inner) -> usize {
+    pub(super) fn first_limit(inner: &Inner) -> usize {
         if inner.interceptors.is_some() { 0 } else { inner.largest_record() }
     }
 
     #[cold]
     #[inline(never)]
-    pub(crate) fn send_intercepted<'a>(
+    pub(super) fn send_intercepted<'a>(
         &mut self,
         inner: &Inner,
         chain: &Chain,
@@ -41,7 +41,7 @@ impl Lanes {
 
     #[cold]
     #[inline(never)]
-    pub(crate) fn reserve_intercepted<'s, 'a>(
+    pub(super) fn reserve_intercepted<'s, 'a>(
         &'s mut self,
         inner: &Inner,
         chain: &Chain,
