@@ -28,12 +28,14 @@ struct Path {
     run: fn() -> u64,
 }
 
-const PATHS: [Path; 12] = [
+const PATHS: [Path; 13] = [
     Path { name: "send/100", unit: "record", run: || send(1, 100, None) },
     Path { name: "send/16", unit: "record", run: || send(1, 16, None) },
     Path { name: "send/1024", unit: "record", run: || send(1, 1024, None) },
     Path { name: "send/64-partitions/100", unit: "record", run: || send(64, 100, None) },
     Path { name: "send/64-partitions/keyed/100", unit: "record", run: || send(64, 100, Some(b"customer-4711")) },
+    // So many lanes that each is asked for before it is written to.
+    Path { name: "send/1000-partitions/100", unit: "record", run: || send(1000, 100, None) },
     Path { name: "engine/publish/100", unit: "record", run: publish_100 },
     Path { name: "engine/take_release/100", unit: "record", run: take_release_100 },
     Path { name: "codec/measure_encode/100", unit: "record", run: measure_encode_100 },
