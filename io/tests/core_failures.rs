@@ -407,8 +407,9 @@ fn memory_pressure_makes_everything_due_and_waiters_get_what_comes_back() {
     assert!(granted, "{} delivered", w.records_delivered());
 }
 
-/// A lane for each of two partitions, known to the cluster; the first holds a record's worth of what it took at once, the second
-/// all other memory. Answers come late from here on.
+/// A sender waits for two segments. Of two lanes the first will be drained with a batch under way and holds at least that many that it
+/// has not begun, the second holds all other memory. Answers take longer than any test, and with one request at a time nobody
+/// is looked at until then.
 fn starved() -> (World, [Lane; 2]) {
     let mut w = World::with_memory(CoreConfig { linger: ms(100), max_in_flight: 1, ..config() }, 2, 256 * 1024);
     let mut lanes = [w.lane(0), w.lane(1)];

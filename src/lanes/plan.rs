@@ -58,11 +58,11 @@ impl Lanes {
             (None, Some(key)) if !*ignore_keys => keyed(key, partitions),
             _ => topic.sticky.next(shape.total_len, *batch_size, partitions, topic.entry.shares()),
         };
-        let plan = Plan { partition, timestamp, window, shape, ahead: Ahead::Stream };
+        let plan = |ahead| Plan { partition, timestamp, window, shape, ahead };
         match topic.lane(partition) {
             _ if partition >= partitions.get() => Err(Refusal::Partition(partition)),
-            Some((open, ahead)) => Ok((open, *id, Plan { ahead, ..plan })),
-            None => Err(Refusal::Lane(plan)),
+            Some((open, ahead)) => Ok((open, *id, plan(ahead))),
+            None => Err(Refusal::Lane(plan(Ahead::Stream))),
         }
     }
 

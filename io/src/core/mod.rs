@@ -136,7 +136,7 @@ pub struct Core {
     rung: Time,
     /// The next moment a partition becomes due or may try again.
     due_at: Time,
-    /// When lanes are idle that a sender in want of memory waits for.
+    /// When the first lane is idle that was spared although a sender wants memory.
     reclaim_at: Time,
     /// Some active lane is waiting for records to gather, or for its retirement.
     listening: bool,

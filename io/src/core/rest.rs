@@ -25,15 +25,18 @@ pub(super) enum Which {
     All,
 }
 
-/// Lanes that could not be retired.
-#[derive(Default)]
+/// Lanes that were not retired.
 pub(super) struct Stayed {
-    /// Some hold new records.
+    /// Some turned out to hold new records.
     pub(super) records: bool,
-    /// Some have a claim in progress.
+    /// Some turned out to have a claim in progress.
     pub(super) claims: bool,
-    /// When the first of those is idle that were spared although memory is wanted.
-    pub(super) idle_at: Option<Time>,
+    /// When the first of those that are drained, and were spared, will have been for long enough; the end of time if there is none.
+    pub(super) idle_at: Time,
+}
+
+impl Stayed {
+    const NONE: Self = Self { records: false, claims: false, idle_at: Time::MAX };
 }
 
 impl Core {
@@ -63,7 +66,7 @@ impl Core {
         if instant && self.listening && self.is_anything_fresh(now) {
             return Wake::Now;
         }
-        let stayed = if self.listening && !on_backlog { self.retire(now, Which::Idle) } else { Stayed::default() };
+        let stayed = if self.listening && !on_backlog { self.retire(now, Which::Idle) } else { Stayed::NONE };
         if stayed.records {
             return Wake::Now;
         }
@@ -134,7 +137,7 @@ impl Core {
         };
         let mut lanes = std::mem::take(&mut self.scratch.lanes);
         let mut of = std::mem::take(&mut self.scratch.again);
-        let mut stayed = Stayed::default();
+        let mut stayed = Stayed::NONE;
         for number in &self.active {
             let partition = &self.partitions[*number as usize];
             if partition.blocked && which == Which::Idle {
@@ -155,8 +158,8 @@ impl Core {
                 if now_already || idle_at <= now {
                     lane.listed = false;
                     lanes.push(*id);
-                } else if which == Which::Wanted {
-                    stayed.idle_at = stayed.idle_at.map_or(Some(idle_at), |at| Some(at.min(idle_at)));
+                } else {
+                    stayed.idle_at = stayed.idle_at.min(idle_at);
                 }
             }
             if lanes.len() > before {

@@ -41,13 +41,8 @@ impl Core {
         self.weigh_loads(now);
         self.identity_turn(now);
         self.metadata_turn(now);
-        self.reclaim_at = Time::MAX;
-        if self.io.waiting_senders() > 0
-            && !self.is_on_backlog()
-            && let Some(idle_at) = self.retire(now, Which::Wanted).idle_at
-        {
-            self.reclaim_at = idle_at;
-        }
+        let wanted = self.io.waiting_senders() > 0 && !self.is_on_backlog();
+        self.reclaim_at = if wanted { self.retire(now, Which::Wanted).idle_at } else { Time::MAX };
         self.io.settle();
         self.last_turn = now;
         self.slept_deep = false;
