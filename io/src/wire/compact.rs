@@ -1,9 +1,9 @@
 //! The short way through the record encoder: records with a value and without headers whose lengths take one byte or two, which
-//! is nearly all of them. Nothing in it depends on a length but the choice of how to copy, and the head is one word. What it writes is what
-//! [`record::encode`](super::record::encode) writes.
+//! is nearly all of them. Its only branches on a length are those on how to copy, of which 64 bytes is the one that also decides how many
+//! bytes the lengths take; the head is one word. What it writes is what [`record::encode`](super::record::encode) writes.
 
 use super::copy::{copy, copy_few};
-use super::varint::spread14;
+use super::varint::{spread14, two_bytes};
 
 /// The longest key, in bytes: its length takes one byte.
 pub const KEY_MAX: usize = 63;
@@ -13,12 +13,17 @@ pub const VALUE_MAX: usize = 8_000;
 /// value length 2, header count 1.
 pub const OVERHEAD_MAX: usize = 11;
 
+/// From so many bytes on a value's length takes two bytes, and so does that of a record with it.
+const TWO: usize = 0x40;
+
 /// Attributes, timestamp delta and offset delta (unstamped) as they stand in a record's head: the same for all records of a tick of
 /// the clock.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub struct Moment {
     bytes: u64,
     len: u32,
+    /// Where a key's length stands behind a length of two bytes and this, in bits.
+    key_at: u32,
 }
 
 impl Moment {
@@ -35,7 +40,8 @@ impl Moment {
     const fn of_small(delta: i64) -> Moment {
         let (timestamp, n) = spread14((delta as u32) << 1);
         // attributes 0, timestamp delta, offset delta 0 padded to two bytes
-        Moment { bytes: (timestamp as u64) << 8 | 0x80 << (8 * (1 + n)), len: 3 + n as u32 }
+        let len = 3 + n as u32;
+        Moment { bytes: (timestamp as u64) << 8 | 0x80 << (8 * (1 + n)), len, key_at: 8 * (2 + len) }
     }
 }
 
@@ -57,11 +63,17 @@ impl Compact {
             return None;
         }
         // Body: moment, key length and key, value length and value, header count.
-        let body = moment.len as usize + 3 + key + usize::from(value >= 0x40) + value;
-        let (length, n) = spread14((body as u32) << 1);
+        let moment_len = moment.len as usize;
         let zkey = key_len.map_or(1, |len| (len as u64) << 1);
+        if value >= TWO {
+            let body = moment_len + 4 + key + value;
+            let head = u64::from(two_bytes((body as u32) << 1)) | moment.bytes << 16 | zkey << moment.key_at;
+            return Some(Compact { head, head_len: moment_len + 3, total_len: 2 + body });
+        }
+        let body = moment_len + 3 + key + value;
+        let (length, n) = spread14((body as u32) << 1);
         let head = u64::from(length) | moment.bytes << (8 * n) | zkey << (8 * (n as u32 + moment.len));
-        Some(Compact { head, head_len: n + moment.len as usize + 1, total_len: n + body })
+        Some(Compact { head, head_len: n + moment_len + 1, total_len: n + body })
     }
 
     /// All bytes of the record.
@@ -91,9 +103,15 @@ impl Compact {
             copy_few(key, dest);
             rest = behind;
         }
-        let (length, n) = spread14((value.len() as u32) << 1);
-        *rest.first_chunk_mut::<2>()? = (length as u16).to_le_bytes();
-        let (dest, count) = rest.get_mut(n..)?.split_at_mut_checked(value.len())?;
+        let zvalue = (value.len() as u32) << 1;
+        let rest = if value.len() >= TWO {
+            *rest.first_chunk_mut::<2>()? = (two_bytes(zvalue) as u16).to_le_bytes();
+            rest.get_mut(2..)?
+        } else {
+            *rest.first_mut()? = zvalue as u8;
+            rest.get_mut(1..)?
+        };
+        let (dest, count) = rest.split_at_mut_checked(value.len())?;
         *count.first_mut()? = 0;
         copy(value, dest);
         Some(())

@@ -56,6 +56,13 @@ pub(crate) const fn spread14(v: u32) -> (u32, usize) {
     ((v & 0x7f) | (two << 7) | ((v & 0x3f80) << 1), 1 + two as usize)
 }
 
+/// The varint of `v` (2^7 to below 2^14), which has two bytes.
+#[inline(always)]
+pub(crate) const fn two_bytes(v: u32) -> u32 {
+    debug_assert!(v >= 1 << 7 && v < 1 << 14);
+    (v & 0x7f) | 0x80 | ((v & 0x3f80) << 1)
+}
+
 /// The varint of `v` (below 2^28) as the low bytes of a word, and its length in bytes (1 to 4).
 ///
 /// No branch depends on the value, so a mix of lengths costs no mispredictions.
@@ -137,6 +144,9 @@ mod tests {
                     let (word, len) = spread14(w);
                     assert_eq!((&word.to_le_bytes()[..len], len), (&out[..n], n));
                     assert_eq!(word >> (8 * len), 0, "nothing above the varint");
+                    if len == 2 {
+                        assert_eq!(two_bytes(w), word);
+                    }
                 }
                 if w < 1 << 28 {
                     let (word, len) = spread28(w);
