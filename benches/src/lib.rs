@@ -7,7 +7,7 @@
 pub mod pipe;
 pub mod text;
 
-use forebay_engine::{ClaimError, Engine, EngineConfig, IoSide, Lane, LaneId, Ring, Run};
+use forebay_engine::{Ahead, ClaimError, Engine, EngineConfig, IoSide, Lane, LaneId, Ring, Run};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -54,7 +54,7 @@ pub fn engine(segments: usize) -> (Engine, IoSide, Arc<Bell>) {
 /// Those of the claim and the commit.
 #[inline(always)]
 pub fn publish(lane: &mut Lane, record: &[u8]) -> Result<(), ClaimError> {
-    let Some(mut claim) = lane.claim_here(record.len()) else { return publish_in_next(lane, record) };
+    let Some(mut claim) = lane.claim_here(record.len(), Ahead::Stream) else { return publish_in_next(lane, record) };
     claim.chunk().copy_from_slice(record);
     claim.commit()
 }

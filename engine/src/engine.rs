@@ -7,7 +7,7 @@ use crate::lane_shared::LaneShared;
 use crate::mailbox::{Inbox, Look, Mailbox};
 use crate::ready::ReadyList;
 use crate::returns::Returns;
-use crate::segments::{Chain, SegmentTable};
+use crate::segments::{Chain, NIL, SegmentTable, Taken};
 use crate::slab::Slab;
 use crate::sync::{Arc, Mutex, Parker, Unparker, lock, park, parker};
 use crate::{ClaimError, EngineConfig, Ring, SlabError};
@@ -94,20 +94,28 @@ impl Shared {
         at_once: u32,
         most: u32,
         grant: Option<Grant>,
-    ) -> Result<Chain, ClaimError> {
+        begin: impl Fn(u32, u32),
+    ) -> Result<Taken, ClaimError> {
         if let Some(grant) = grant {
-            return grant.split(wanted).ok_or(ClaimError::Full { segments: most });
+            let chain = grant.split(wanted).ok_or(ClaimError::Full { segments: most })?;
+            let (mut segment, mut taken) = (chain.first, Taken { chain, last: NIL });
+            for _ in 0..chain.count {
+                taken.last = segment;
+                segment = self.table.next(segment);
+                begin(taken.last, segment);
+            }
+            return Ok(taken);
         }
         if wanted == 0 {
-            return Ok(Chain::EMPTY);
+            return Ok(Taken::NOTHING);
         }
         // No newcomer takes memory while an older sender waits for it.
         if self.inbox.waiting() > 0 && !mutant!("newcomer_overtakes") {
             return Err(ClaimError::Full { segments: most });
         }
         self.hot
-            .take(wanted, at_once, &self.table, |part| self.return_part(part))
-            .or_else(|| self.reserve.take(wanted, at_once, &self.table, |part| self.return_part(part)))
+            .take(wanted, at_once, &self.table, &begin, |part| self.return_part(part))
+            .or_else(|| self.reserve.take(wanted, at_once, &self.table, &begin, |part| self.return_part(part)))
             .ok_or(ClaimError::Full { segments: most })
     }
 

@@ -9,7 +9,7 @@ pub enum ClaimError {
         /// What to ask [`ProducerEnd::begin_wait`](crate::ProducerEnd::begin_wait) for.
         segments: u32,
     },
-    /// No amount of waiting helps.
+    /// No amount of waiting helps: it is larger than all memory, or has no byte.
     #[error("the record is larger than the whole buffer of {limit} bytes")]
     NeverFits {
         /// The slab's bytes.

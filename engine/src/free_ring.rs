@@ -5,7 +5,7 @@
 //! segment of the slab, so it never overflows, and a place cannot be overwritten before `head` has passed it.
 
 use crate::order::{FREE_HEAD_PUT, FREE_HEAD_SEE, FREE_KNOWN_PUT, FREE_KNOWN_SEE, FREE_PUT, FREE_TAKE};
-use crate::segments::{Chain, NIL, SegmentTable};
+use crate::segments::{Chain, NIL, SegmentTable, Taken};
 use crate::sync::{AtomicU32, AtomicU64};
 use crossbeam_utils::CachePadded;
 use std::sync::atomic::Ordering::Relaxed;
@@ -64,30 +64,26 @@ impl FreeRing {
         count: u32,
         most: u32,
         table: &SegmentTable,
+        begin: impl Fn(u32, u32),
         give_back: impl FnOnce(Chain),
-    ) -> Option<Chain> {
-        let mut taken = [NIL; AT_ONCE];
-        let mut chain = Chain::EMPTY;
-        let mut last = NIL;
-        while chain.count < count {
-            let places = (most.max(count) - chain.count).min(AT_ONCE as u32);
-            let now = self.advance((count - chain.count).into(), &mut taken[..places as usize]);
+    ) -> Option<Taken> {
+        let mut places = [NIL; AT_ONCE];
+        let mut taken = Taken::NOTHING;
+        while taken.chain.count < count {
+            let most = (most.max(count) - taken.chain.count).min(AT_ONCE as u32);
+            let now = self.advance((count - taken.chain.count).into(), &mut places[..most as usize]);
             if now == 0 {
-                give_back(chain);
+                give_back(taken.chain);
                 return None;
             }
-            table.prefetch(&taken[..now]);
-            for segment in &taken[..now] {
-                if last == NIL {
-                    chain.first = *segment;
-                } else {
-                    table.set_next(last, *segment);
-                }
-                last = *segment;
+            let places = &places[..now];
+            table.prefetch(places);
+            taken.append(places, table);
+            for (at, segment) in places.iter().enumerate() {
+                begin(*segment, places.get(at + 1).copied().unwrap_or(NIL));
             }
-            chain.count += now as u32;
         }
-        Some(chain)
+        Some(taken)
     }
 
     /// Takes up to `count` segments into `out`; used by the I/O side to gather for a waiter.
@@ -124,8 +120,9 @@ impl FreeRing {
             // Read before the exchange: while `head` stands here, these places cannot be overwritten. After it they can,
             // as soon as others have sent a ring's worth of segments round.
             let mut before = NIL;
+            let places = &*self.places; // the compiler fetches it anew behind each atomic access
             for at in 0..count {
-                let segment = self.place(head + at).load(Relaxed);
+                let segment = places[((head + at) & self.mask) as usize].load(Relaxed);
                 // On top only what follows in memory.
                 if at >= wanted && segment != before + 1 {
                     count = at;
@@ -191,24 +188,29 @@ mod tests {
     #[test]
     fn a_chain_is_taken_whole_or_not_at_all() {
         let table = SegmentTable::new(4);
+        let begin = |segment, next| table.begin(segment, next, 0, 0);
         let ring = FreeRing::new(4);
         ring.put(&[2, 0, 3]);
-        assert_eq!(ring.take(4, 4, &table, |_| ()), None);
-        let chain = ring.take(3, 3, &table, |_| ()).expect("three are there");
-        assert_eq!((chain.first, table.next(2), table.next(0)), (2, 0, 3));
+        assert_eq!(ring.take(4, 4, &table, begin, |_| ()), None);
+        let taken = ring.take(3, 3, &table, begin, |_| ()).expect("three are there");
+        assert_eq!((taken.chain.first, table.next(2), table.next(0), taken.last), (2, 0, 3, 3));
         assert_eq!(ring.len(), 0);
-        assert_eq!(ring.take(1, 1, &table, |_| ()), None);
+        assert_eq!(ring.take(1, 1, &table, begin, |_| ()), None);
     }
 
     #[test]
     fn more_is_taken_only_of_what_follows_in_memory() {
         let table = SegmentTable::new(64);
         let ring = FreeRing::new(64);
+        let begin = |segment, next| table.begin(segment, next, 0, 0);
         ring.put(&(0..64).collect::<Vec<_>>());
-        let take = |count, most| ring.take(count, most, &table, |_| ()).map(|chain| (chain.first, chain.count));
+        let take = |count, most| {
+            ring.take(count, most, &table, begin, |_| ()).map(|taken| (taken.chain.first, taken.chain.count))
+        };
         assert_eq!(take(1, 16), Some((0, 16)));
         assert_eq!(take(2, 3), Some((16, 3)));
         assert_eq!(take(33, 36), Some((19, 36)), "two exchanges");
+        assert!((19..54).all(|segment| table.next(segment) == segment + 1), "linked from end to end");
         assert_eq!(take(10, 64), None, "all that are wanted or none");
         ring.put(&[7, 3, 4, 5, 9, 10, 11, 12]);
         assert_eq!(take(1, 64), Some((55, 9)), "not 7");
@@ -221,11 +223,12 @@ mod tests {
     fn there_is_room_up_to_the_target_and_again_for_what_was_taken() {
         let table = SegmentTable::new(4);
         let ring = FreeRing::new(4);
+        let begin = |segment, next| table.begin(segment, next, 0, 0);
         let mut head = 0;
         assert_eq!(ring.room(2, 3, &mut head), 2);
         ring.put(&[0, 1]);
         assert_eq!(ring.room(2, 1, &mut head), 0);
-        ring.take(2, 2, &table, |_| ()).expect("two are there");
+        ring.take(2, 2, &table, begin, |_| ()).expect("two are there");
         assert_eq!((ring.room(2, 1, &mut head), head), (1, 2));
     }
 }

@@ -45,8 +45,8 @@ impl Position {
 
     /// Bytes further, in the same segment or in those that follow it in memory.
     #[inline]
-    pub(crate) fn advance(self, bytes: u32) -> Position {
-        Position(self.0 + u64::from(bytes))
+    pub(crate) fn advance(self, bytes: usize) -> Position {
+        Position(self.0 + bytes as u64)
     }
 
     /// Bytes from `self` to `later`, the unused ends of segments included; zero only if the two are equal.

@@ -35,6 +35,15 @@ impl SegmentTable {
         self.0[segment as usize].next.load(Relaxed)
     }
 
+    /// Notes of a segment that a lane takes.
+    #[inline]
+    pub(crate) fn begin(&self, segment: u32, next: u32, window: i64, end: u32) {
+        let notes = &self.0[segment as usize];
+        notes.next.store(next, Relaxed);
+        notes.window.store(window, Relaxed);
+        notes.end.store(end, Relaxed);
+    }
+
     /// Asks for the notes of these segments, to write them soon: they lie in cache lines that another thread has written.
     pub(crate) fn prefetch(&self, segments: &[u32]) {
         let in_a_line = (LINE / size_of::<Notes>()).max(1); // a model checker's atomics may be larger than a line
@@ -79,4 +88,28 @@ pub(crate) struct Chain {
 
 impl Chain {
     pub(crate) const EMPTY: Chain = Chain { first: NIL, count: 0 };
+}
+
+/// A chain for a lane, begun.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Taken {
+    pub(crate) chain: Chain,
+    pub(crate) last: u32,
+}
+
+impl Taken {
+    pub(crate) const NOTHING: Taken = Taken { chain: Chain::EMPTY, last: NIL };
+
+    /// More segments, which are linked with each other, or are about to be.
+    #[inline]
+    pub(crate) fn append(&mut self, segments: &[u32], table: &SegmentTable) {
+        let (Some(first), Some(last)) = (segments.first(), segments.last()) else { return };
+        if self.chain.count == 0 {
+            self.chain.first = *first;
+        } else {
+            table.set_next(self.last, *first);
+        }
+        self.last = *last;
+        self.chain.count += segments.len() as u32;
+    }
 }

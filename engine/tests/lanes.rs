@@ -1,7 +1,7 @@
 //! Lanes, runs and memory through the public API, one thread at a time.
 #![cfg(not(loom))]
 
-use forebay_engine::{ClaimError, Engine, EngineConfig, IoSide, Lane, LaneId, Ring, Run, Sleep};
+use forebay_engine::{Ahead, ClaimError, Engine, EngineConfig, IoSide, Lane, LaneId, Ring, Run, Sleep};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -247,7 +247,7 @@ fn a_lane_goes_on_in_its_stretch_after_a_look_whether_it_is_due() {
         let rung = bell.0.load(Ordering::SeqCst);
         let mut expected = Vec::new();
         for record in 0..9 {
-            let mut claim = lane.claim_here(32).expect("fifteen segments are ahead");
+            let mut claim = lane.claim_here(32, Ahead::Stream).expect("fifteen segments are ahead");
             claim.put(&[nap * 10 + record; 32]);
             claim.commit().expect("open");
             expected.extend([nap * 10 + record; 32]);
@@ -256,9 +256,9 @@ fn a_lane_goes_on_in_its_stretch_after_a_look_whether_it_is_due() {
         io.awake();
         assert_eq!(take_all(&mut io, id, &mut runs), expected);
     }
-    assert!(lane.claim_here(0).is_none(), "a claim has a byte or more");
+    assert!(lane.claim_here(0, Ahead::Stream).is_none(), "a claim has a byte or more");
     lane.set_window(1);
-    assert!(lane.claim_here(32).is_none(), "another window does not go on in the stretch");
+    assert!(lane.claim_here(32, Ahead::Stream).is_none(), "another window does not go on in the stretch");
     for run in runs {
         io.release(run);
     }
@@ -385,7 +385,17 @@ fn what_never_fits_is_said_at_once() {
     let end = engine.producer_end();
     let mut lane = end.lane(1).expect("open");
     assert_eq!(lane.claim(257, 1).map(drop), Err(ClaimError::NeverFits { limit: 256 }));
+    assert_eq!(lane.claim(usize::MAX, 1).map(drop), Err(ClaimError::NeverFits { limit: 256 }));
+    assert_eq!(lane.claim(0, 0).map(drop), Err(ClaimError::NeverFits { limit: 256 }), "a claim has a byte or more");
     lane.claim(256, 1).map(drop).expect("the whole slab fits");
+    let (engine, _io, _) = self::engine(4, 64);
+    let end = engine.producer_end();
+    let mut lane = end.lane(1).expect("open");
+    publish(&mut lane, b"begun").expect("room");
+    for len in [0, 257, usize::MAX] {
+        assert!(lane.claim_here(len, Ahead::Stream).is_none(), "{len}");
+        assert_eq!(lane.claim(len, 0).map(drop), Err(ClaimError::NeverFits { limit: 256 }), "{len}");
+    }
 }
 
 #[test]

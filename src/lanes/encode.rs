@@ -11,11 +11,11 @@ use forebay_io::wire::record;
 #[inline(always)]
 pub(super) fn write_here(open: &mut OpenLane, sender: u32, record: &Record<'_>, plan: &Plan) -> Option<Receipt> {
     open.lane.set_window(plan.window);
-    let mut claim = open.lane.claim_here(plan.shape.total_len)?;
+    let mut claim = open.lane.claim_here(plan.shape.total_len, plan.ahead)?;
     let delta = plan.timestamp.wrapping_sub(plan.window);
     record::encode(&plan.shape, delta, record.key, record.value, record.headers, claim.chunk());
     // Refused: the I/O side has ended, and what comes next will be told so.
-    claim.commit_ahead(plan.ahead).ok()?;
+    claim.commit().ok()?;
     Some(open.receipt(sender, plan.timestamp))
 }
 
@@ -37,5 +37,5 @@ pub(super) fn encode(mut claim: Claim<'_>, record: &Record<'_>, plan: &Plan) -> 
             claim.put(piece);
         });
     }
-    claim.commit_ahead(plan.ahead)
+    claim.commit()
 }

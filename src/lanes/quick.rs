@@ -75,10 +75,10 @@ impl Lanes {
         }
         let (open, ahead) = topic.lane(partition)?;
         open.lane.set_window(window);
-        let mut claim = open.lane.claim_here(total)?;
+        let mut claim = open.lane.claim_here(total, ahead)?;
         compact.encode(record.key, value, claim.chunk());
         // Refused: the I/O side has ended, and the long way will be told so.
-        claim.commit_ahead(ahead).ok()?;
+        claim.commit().ok()?;
         let receipt = open.receipt(self.id, timestamp);
         if sticks {
             topic.sticky.took(total);

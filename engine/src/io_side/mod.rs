@@ -223,7 +223,7 @@ impl IoSide {
             let accepted = visit(slice);
             assert!(accepted <= slice.len(), "a visitor accepts at most the slice");
             if accepted > 0 {
-                reader.position = reader.position.advance(accepted as u32);
+                reader.position = reader.position.advance(accepted);
                 reader.begun = true;
                 total += accepted;
                 self.memory.mint(segment, start, accepted as u32, out);
@@ -393,7 +393,7 @@ impl IoSide {
 #[inline]
 fn filled(table: &SegmentTable, segment: u32, start: Position, committed: Position, shift: u32) -> Position {
     // Of a segment that the lane has left the notes are final: something behind it is published.
-    if committed > start.skip(1, shift) { start.advance(table.end(segment)) } else { committed }
+    if committed > start.skip(1, shift) { start.advance(table.end(segment) as usize) } else { committed }
 }
 
 impl Drop for IoSide {

@@ -2,12 +2,12 @@
 //!
 //! One of the two files with pointer work (through [`SlabView`](crate::slab::SlabView)).
 
-use super::{Ahead, Lane};
+use super::Lane;
 use crate::ClaimError;
 use crate::lane_shared::ACTIVE;
 use crate::order::PUBLISH;
 use crate::position::Position;
-use crate::segments::{Chain, NIL};
+use crate::segments::{NIL, Taken};
 use crate::sync::light_barrier;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -28,8 +28,7 @@ pub(super) struct Span {
     pub(super) beyond: Position,
     pub(super) from: u32,
     /// Segments taken for it: its last ones, and any on top.
-    pub(super) taken: Chain,
-    pub(super) last_taken: u32,
+    pub(super) taken: Taken,
     pub(super) end: Position,
 }
 
@@ -43,8 +42,7 @@ impl Span {
         here: false,
         beyond: Position::START,
         from: NIL,
-        taken: Chain::EMPTY,
-        last_taken: NIL,
+        taken: Taken::NOTHING,
         end: Position::START,
     };
 }
@@ -91,8 +89,8 @@ impl Claim<'_> {
     /// For a claim that fits its segment this is all of it.
     #[inline(always)]
     pub fn chunk(&mut self) -> &mut [u8] {
-        let len = (self.limit - self.at) as u32;
-        self.lane.witness_write(self.segment, self.at, len, self.beyond);
+        let len = (self.limit - self.at) as usize;
+        self.lane.witness_write(self.segment, self.at, len as u32, self.beyond);
         let origin = if self.beyond { self.lane.view().segment(self.segment) } else { self.lane.origin };
         debug_assert!(
             self.beyond || self.limit <= self.lane.limit.raw(),
@@ -145,15 +143,6 @@ impl Claim<'_> {
     /// [`ClaimError::Closed`] if the I/O side ended while the claim was held; nothing was published then.
     #[inline(always)] // where it is not, the claim and the answer come through memory
     pub fn commit(self) -> Result<(), ClaimError> {
-        self.commit_ahead(Ahead::Stream)
-    }
-
-    /// As [`Claim::commit`], asking for the lines of later records as far `ahead` as told.
-    ///
-    /// # Errors
-    /// As [`Claim::commit`].
-    #[inline(always)]
-    pub fn commit_ahead(self, ahead: Ahead) -> Result<(), ClaimError> {
         let this = std::mem::ManuallyDrop::new(self);
         // SAFETY: `this` is never used or dropped after; reading out its `lane` reference ends the claim's borrow.
         let lane: &mut Lane = unsafe { std::ptr::read(&raw const this.lane) };
@@ -161,13 +150,13 @@ impl Claim<'_> {
             lane.move_to_end();
         }
         lane.position = this.end;
+        let shared = &*lane.shared;
         // P1. `reserved` has this value already: no claim is in progress any more.
-        lane.shared.producer.committed.store(this.end.raw(), PUBLISH);
-        lane.origin.prefetch_write(this.end.raw() + ahead.bytes(), 2);
+        shared.producer.committed.store(this.end.raw(), PUBLISH);
         if !mutant!("commit_barrier_missing") {
             light_barrier();
         }
-        if lane.shared.claim.state.load(Relaxed) == ACTIVE || mutant!("a_commit_ignores_the_state") {
+        if shared.claim.state.load(Relaxed) == ACTIVE || mutant!("a_commit_ignores_the_state") {
             Ok(())
         } else {
             lane.commit_slow()
@@ -189,8 +178,8 @@ impl Lane {
     #[cold]
     #[inline(never)]
     fn abort(&mut self, beyond: bool) {
-        if beyond && self.rare.span.taken.count > 0 {
-            self.rare.engine.give_back(self.rare.span.taken);
+        if beyond && self.rare.span.taken.chain.count > 0 {
+            self.rare.engine.give_back(self.rare.span.taken.chain);
         }
         self.unreserve();
     }
@@ -200,7 +189,7 @@ impl Lane {
     #[inline(never)]
     fn segment_after(&self, segment: u32) -> u32 {
         let span = &self.rare.span;
-        if span.here && segment == span.segment { span.from } else { self.follower(segment, span.taken) }
+        if span.here && segment == span.segment { span.from } else { self.follower(segment, span.taken.chain) }
     }
 
     /// Writes more bytes than the segment under way has place for.

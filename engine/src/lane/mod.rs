@@ -20,8 +20,8 @@ use crate::sync::{Arc, fence, light_barrier, spin_loop};
 use crate::{ClaimError, Grant, LaneId};
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 
-/// How far ahead of a commit the lines of later records are asked for: a sender of several lanes comes back to each one too seldom for
-/// the processor to see a stream in it. Advice only.
+/// How far behind the end of a claim the lines of later records are asked for: a sender of several lanes comes back to each one too
+/// seldom for the processor to see a stream in it. Advice only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ahead {
     /// By 512 bytes: the lines are there when their turn comes, even if the other core has them now.
@@ -51,8 +51,8 @@ impl Ahead {
 pub struct Lane {
     /// Published so far; always in sync with `shared.committed`.
     position: Position,
-    /// Where the open stretch ends: the segment that the lane is in, with those of its chain that follow it in memory. `position` if
-    /// there is none, or if claims may not begin in it.
+    /// Where claims end that go into the open stretch: at its end, or where the lane is to look whether it is due. `position` if
+    /// there is no stretch, or if claims may not begin in it.
     limit: Position,
     window: i64,
     /// Where position 0 would be if all positions lay where those of the open stretch do.
@@ -78,16 +78,14 @@ struct Rare {
 #[cfg(not(any(loom, shuttle)))]
 const _: () = assert!(size_of::<Rare>() <= 128);
 
-/// The segments that a lane holds, from one that it is in or was in lately to the last one that it has not begun. Claims do not
-/// change it, commits do: an abort leaves it as it was.
+/// The open stretch: segments that a lane holds and that follow each other in memory, from one that it is in or was in lately to the last
+/// one that it has not begun. Claims do not change it, commits do: an abort leaves it as it was.
 #[derive(Clone, Copy)]
 struct LaneChain {
-    /// One of the open stretch, begun or full; NIL: the lane holds nothing.
+    /// Begun, or full; NIL: the lane holds nothing.
     segment: u32,
     /// Where that one begins.
     start: Position,
-    /// Where the open stretch ends.
-    stretch: Position,
     /// The last segment. Nothing is linked behind it.
     last: u32,
     /// Where that one ends.
@@ -97,16 +95,10 @@ struct LaneChain {
 }
 
 impl LaneChain {
-    const NOTHING: LaneChain = LaneChain {
-        segment: NIL,
-        start: Position::START,
-        stretch: Position::START,
-        last: NIL,
-        end: Position::START,
-        window: 0,
-    };
+    const NOTHING: LaneChain =
+        LaneChain { segment: NIL, start: Position::START, last: NIL, end: Position::START, window: 0 };
 
-    /// The segment of the open stretch with the byte before `position`, or the one that begins the stretch, and where it begins.
+    /// The segment with the byte before `position`, or the one that begins the stretch, and where it begins.
     fn segment_at(&self, position: Position, shift: u32) -> (u32, Position) {
         let before = self.start.segments_to(position, shift).saturating_sub(1);
         (self.segment + before, self.start.skip(before, shift))
@@ -175,10 +167,10 @@ impl Lane {
         }
     }
 
-    /// Bytes left for claims that begin in the open stretch.
+    /// Whether a claim fits the open stretch. One of no bytes does not.
     #[inline(always)]
-    fn room(&self) -> usize {
-        (self.limit.raw() - self.position.raw()) as usize
+    fn fits(&self, len: usize) -> bool {
+        len.wrapping_sub(1) < (self.limit.raw() - self.position.raw()) as usize
     }
 
     /// Asks for the cache lines that the next claim writes first, all at once. For senders with so many lanes that none is in a cache
@@ -187,19 +179,19 @@ impl Lane {
     pub fn prefetch(&self) {
         prefetch_write(&raw const self.shared.producer);
         prefetch_write(&raw const self.shared.claim);
-        self.origin.prefetch_write(self.position.raw(), 2);
+        self.origin.prefetch_write(self.position.raw(), 1);
     }
 
     /// Claims `len` bytes, the first `head` of which will not straddle two segments (`head <= len` and
     /// `head <= segment_size`). Never blocks.
     ///
     /// # Errors
-    /// [`ClaimError::Full`] with the number of segments to wait for; [`ClaimError::NeverFits`];
+    /// [`ClaimError::Full`] with the number of segments to wait for; [`ClaimError::NeverFits`], also for no bytes;
     /// [`ClaimError::Closed`]. The lane is as it was before.
     #[inline]
     pub fn claim(&mut self, len: usize, head: usize) -> Result<Claim<'_>, ClaimError> {
-        if self.announce(len) {
-            return Ok(self.claim_announced(len));
+        if let Some(here) = self.announce(len) {
+            return Ok(self.claim_announced(len, here, Ahead::Stream));
         }
         let way = self.prepare_slow(len, head, None)?;
         Ok(self.claim_prepared(way, len))
@@ -216,8 +208,8 @@ impl Lane {
         head: usize,
         supply: impl FnOnce(ClaimError) -> Result<Grant, E>,
     ) -> Result<Claim<'_>, E> {
-        if self.announce(len) {
-            return Ok(self.claim_announced(len));
+        if let Some(here) = self.announce(len) {
+            return Ok(self.claim_announced(len, here, Ahead::Stream));
         }
         let way = match self.prepare_slow(len, head, None) {
             Ok(way) => way,
@@ -227,52 +219,55 @@ impl Lane {
     }
 
     /// As [`Lane::claim`], if the open stretch has room for all of it; otherwise None, and whoever asks goes on with
-    /// [`Lane::claim`]. For hot paths: small enough to be inlined, and without a way that needs memory to return.
+    /// [`Lane::claim`]. For hot paths: small enough to be inlined, and without a way that needs memory to return. The memory of later
+    /// records is asked for as far `ahead` as told.
     #[inline(always)]
-    pub fn claim_here(&mut self, len: usize) -> Option<Claim<'_>> {
-        if len.wrapping_sub(1) >= self.room() && !self.go_on(len) {
+    pub fn claim_here(&mut self, len: usize, ahead: Ahead) -> Option<Claim<'_>> {
+        if !self.fits(len) && !self.go_on(len) {
             return None;
         }
-        if self.announce_here(len) {
-            return Some(self.claim_announced(len));
+        if let Some(here) = self.announce_here(len) {
+            return Some(self.claim_announced(len, here, ahead));
         }
         self.unreserve();
         None
     }
 
-    /// Announces a claim that fits the open stretch. False: it doesn't, or the I/O side wants the segments.
+    /// Announces a claim that fits the open stretch, and says where it begins and ends. None: it doesn't fit, or the I/O side wants the
+    /// segments.
     #[inline]
-    fn announce(&mut self, len: usize) -> bool {
-        len <= self.room() && self.announce_here(len)
+    fn announce(&mut self, len: usize) -> Option<[Position; 2]> {
+        if self.fits(len) { self.announce_here(len) } else { None }
     }
 
     /// As [`Lane::announce`], of a claim that is known to fit.
     #[inline(always)]
-    fn announce_here(&mut self, len: usize) -> bool {
+    fn announce_here(&mut self, len: usize) -> Option<[Position; 2]> {
+        // Behind the barrier the compiler would fetch each word of the lane anew.
+        let (here, shared) = ([self.position, self.position.advance(len)], &*self.shared);
         // The claim is announced before it writes (I5): either the I/O side sees `reserved` move, or we see
         // that it wants the segment.
         if !mutant!("a_claim_is_not_announced") {
-            self.shared.claim.reserved.store(self.position.advance(len as u32).raw(), Relaxed);
+            shared.claim.reserved.store(here[1].raw(), Relaxed);
         }
         if !mutant!("claim_barrier_missing") {
             light_barrier();
         }
-        self.shared.claim.state.load(Relaxed) == ACTIVE || mutant!("a_claim_ignores_the_state")
+        (shared.claim.state.load(Relaxed) == ACTIVE || mutant!("a_claim_ignores_the_state")).then_some(here)
     }
 
     /// The claim that was announced, in the open stretch.
     #[inline(always)]
-    fn claim_announced(&mut self, len: usize) -> Claim<'_> {
-        let at = self.position.raw();
-        let end = self.position.advance(len as u32);
-        Claim { segment: NIL, at, limit: end.raw(), left: len, end, beyond: false, lane: self }
+    fn claim_announced(&mut self, len: usize, [at, end]: [Position; 2], ahead: Ahead) -> Claim<'_> {
+        self.origin.prefetch_write(end.raw() + ahead.bytes(), 1);
+        Claim { segment: NIL, at: at.raw(), limit: end.raw(), left: len, end, beyond: false, lane: self }
     }
 
     /// The claim that [`Lane::prepare_slow`] has made room for.
     #[inline]
     fn claim_prepared(&mut self, way: Way, len: usize) -> Claim<'_> {
         if let Way::Here = way {
-            return self.claim_announced(len);
+            return self.claim_announced(len, [self.position, self.position.advance(len)], Ahead::Stream);
         }
         let Span { segment, offset, limit, left, end, .. } = self.rare.span;
         Claim { segment, at: offset.into(), limit: limit.into(), left, end, beyond: true, lane: self }

@@ -4,7 +4,7 @@ use super::claim::Span;
 use super::{Ahead, Lane, LaneChain};
 use crate::lane_shared::{ACTIVE, RETIRED, RETIRING};
 use crate::position::Position;
-use crate::segments::{Chain, NIL};
+use crate::segments::{Chain, NIL, Taken};
 use crate::slab::LINE;
 use crate::sync::light_barrier;
 use crate::{ClaimError, Grant};
@@ -44,7 +44,7 @@ impl Lane {
         let shift = self.view().shift();
         let mut here = self.room_here(len, head);
         if here == len {
-            let end = self.position.advance(len as u32);
+            let end = self.position.advance(len);
             self.shared.claim.reserved.store(end.raw(), Relaxed);
             self.look_and_go_on(end);
             return Ok(Way::Here);
@@ -57,7 +57,7 @@ impl Lane {
         }
         let wanted = self.rare.engine.segments_for(len - here);
         // Where the lane leaves what it is in.
-        let left = if here > 0 { self.rare.chain.stretch } else { self.position };
+        let left = if here > 0 { self.rare.chain.end } else { self.position };
         let taken = match self.take(wanted.saturating_sub(self.rare.chain.ahead(left, shift)), most, grant) {
             Ok(chain) => chain,
             Err(error) => {
@@ -65,25 +65,14 @@ impl Lane {
                 return Err(error);
             }
         };
-        let table = &self.rare.engine.table;
-        let mut last_taken = taken.first;
-        for i in 0..taken.count {
-            table.set_window(last_taken, self.window);
-            // Every segment is written to its end, unless the lane leaves it early.
-            table.set_end(last_taken, size);
-            if i + 1 < taken.count {
-                last_taken = table.next(last_taken);
-            }
-        }
-
         let chain = &self.rare.chain;
         // Where the part of the claim begins that lies beyond the open stretch, and its first segment.
         let (beyond, from) = if chain.segment == NIL {
-            (self.position.next_segment(shift), taken.first)
+            (self.position.next_segment(shift), taken.chain.first)
         } else {
-            (left.next_segment(shift), self.follower(chain.segment_at(left, shift).0, taken))
+            (left.next_segment(shift), self.follower(chain.segment_at(left, shift).0, taken.chain))
         };
-        let end = beyond.advance((len - here) as u32);
+        let end = beyond.advance(len - here);
         let (segment, offset, limit) = if here > 0 {
             let (open, start) = chain.segment_at(self.position, shift);
             let offset = start.distance(self.position) as u32;
@@ -93,13 +82,12 @@ impl Lane {
         } else {
             (from, 0, size.min(len as u32))
         };
-        if mutant!("an_abort_keeps_its_links") && taken.count > 0 && chain.segment != NIL {
-            self.rare.engine.table.set_next(chain.last, taken.first);
+        if mutant!("an_abort_keeps_its_links") && taken.chain.count > 0 && chain.segment != NIL {
+            self.rare.engine.table.set_next(chain.last, taken.chain.first);
         }
-        self.rare.span =
-            Span { segment, offset, limit, left: len, wanted, here: here > 0, beyond, from, taken, last_taken, end };
+        self.rare.span = Span { segment, offset, limit, left: len, wanted, here: here > 0, beyond, from, taken, end };
         self.shared.claim.reserved.store(end.raw(), Relaxed);
-        self.view().segment(from).prefetch_write(0, Ahead::Stream.bytes() as usize / LINE + 2);
+        self.view().segment(from).prefetch_write(0, Ahead::Stream.bytes() as usize / (2 * LINE) + 1);
         self.look_at_due();
         Ok(Way::Beyond)
     }
@@ -113,14 +101,14 @@ impl Lane {
         if len == 0 || self.room_here(len, len) < len {
             return false;
         }
-        self.look_and_go_on(self.position.advance(len as u32));
+        self.look_and_go_on(self.position.advance(len));
         true
     }
 
     /// Looks whether the lane is due, and lets claims behind `end` go on in the open stretch until the next look.
     #[inline]
     fn look_and_go_on(&mut self, end: Position) {
-        self.limit = self.limit_in(self.rare.chain.stretch, end);
+        self.limit = self.limit_behind(end);
         self.look_at_due();
     }
 
@@ -133,28 +121,32 @@ impl Lane {
         }
     }
 
-    /// How far claims may go in a stretch before the lane looks again whether it is due.
-    fn limit_in(&self, stretch: Position, from: Position) -> Position {
-        stretch.min(from.advance(self.rare.engine.due()))
+    /// How far claims behind `from` may go in the open stretch before the lane looks again whether it is due.
+    fn limit_behind(&self, from: Position) -> Position {
+        self.rare.chain.end.min(from.advance(self.rare.engine.due() as usize))
     }
 
     /// How much of a claim goes into the rest of the open stretch: nothing if its head would not fit there, or if the window is another.
     fn room_here(&self, len: usize, head: usize) -> usize {
         let chain = &self.rare.chain;
-        let room = self.position.distance(chain.stretch) as usize;
+        let room = self.position.distance(chain.end) as usize;
         let begins_here = chain.segment != NIL && chain.window == self.window && room >= head.max(1);
         if begins_here { len.min(room) } else { 0 }
     }
 
     /// Takes as many segments as are missing, and more if the lane fills fast.
-    fn take(&mut self, missing: u32, most: u32, grant: Option<Grant>) -> Result<Chain, ClaimError> {
+    fn take(&mut self, missing: u32, most: u32, grant: Option<Grant>) -> Result<Taken, ClaimError> {
         let at_once = if missing == 0 || self.rare.engine.pace.is_one() {
             missing
         } else {
             let taken = self.rare.engine.taken();
             self.rare.pace.step(self.rare.engine.pace, taken)
         };
-        self.rare.engine.supply(missing, at_once, most, grant)
+        let (engine, window, size) = (&self.rare.engine, self.window, self.view().segment_size());
+        // Every segment is written to its end, unless the lane leaves it early.
+        engine.supply(missing, at_once, most, grant, |segment, next| {
+            engine.table.begin(segment, next, window, size);
+        })
     }
 
     /// Gives back what the lane holds and has not begun.
@@ -170,7 +162,6 @@ impl Lane {
         let chain = &mut self.rare.chain;
         chain.last = open;
         chain.end = start.skip(1, shift);
-        chain.stretch = chain.stretch.min(chain.end);
         self.limit = self.limit.min(chain.end);
         self.rare.engine.give_back(Chain { first, count: ahead });
     }
@@ -178,6 +169,13 @@ impl Lane {
     /// Which segment of the claim in progress follows one that the lane holds or has taken.
     pub(super) fn follower(&self, segment: u32, taken: Chain) -> u32 {
         if segment == self.rare.chain.last { taken.first } else { self.rare.engine.table.next(segment) }
+    }
+
+    /// Whether the segments of a chain follow each other in memory. What a claim wants need not, but it ends in the last of that, and what
+    /// is taken on top does.
+    fn is_stretch(&self, chain: LaneChain) -> bool {
+        let behind = chain.start.segments_to(chain.end, self.view().shift()) - 1;
+        (chain.segment..).take(behind as usize).all(|segment| self.rare.engine.table.next(segment) == segment + 1)
     }
 
     /// Brings the lane into a state in which a claim may go on, `reserved` being announced already.
@@ -208,15 +206,15 @@ impl Lane {
     #[inline(never)]
     pub(super) fn move_to_end(&mut self) {
         let shift = self.view().shift();
-        let Span { wanted, here, beyond, from, taken, last_taken, end, .. } = self.rare.span;
+        let Span { wanted, here, beyond, from, taken, end, .. } = self.rare.span;
         let table = &self.rare.engine.table;
         let chain = &self.rare.chain;
         let mut next = LaneChain { window: self.window, ..*chain };
         if chain.segment == NIL {
-            self.shared.claim.first.store(taken.first, Relaxed);
+            self.shared.claim.first.store(taken.chain.first, Relaxed);
         } else {
-            if taken.count > 0 && !mutant!("chain_is_not_linked") {
-                table.set_next(chain.last, taken.first);
+            if taken.chain.count > 0 && !mutant!("chain_is_not_linked") {
+                table.set_next(chain.last, taken.chain.first);
             }
             if !here {
                 let (open, start) = chain.segment_at(self.position, shift);
@@ -229,21 +227,16 @@ impl Lane {
                 }
             }
         }
-        if taken.count > 0 {
-            table.set_next(last_taken, NIL);
-            next.last = last_taken;
-            next.end = if chain.segment == NIL { beyond } else { chain.end }.skip(taken.count, shift);
+        if taken.chain.count > 0 {
+            table.set_next(taken.last, NIL);
+            next.last = taken.last;
+            next.end = if chain.segment == NIL { beyond } else { chain.end }.skip(taken.chain.count, shift);
         }
         next.segment = (1..wanted).fold(from, |segment, _| table.next(segment));
         next.start = beyond.skip(wanted - 1, shift);
-        next.stretch = next.start.skip(1, shift);
-        let mut segment = next.segment;
-        while next.stretch < next.end && table.next(segment) == segment + 1 {
-            segment += 1;
-            next.stretch = next.stretch.skip(1, shift);
-        }
         self.origin = self.view().origin(next.segment, next.start);
-        self.limit = self.limit_in(next.stretch, end);
+        debug_assert!(self.is_stretch(next), "more than is wanted is taken only of what follows in memory");
         self.rare.chain = next;
+        self.limit = self.limit_behind(end);
     }
 }

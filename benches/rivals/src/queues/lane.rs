@@ -2,7 +2,7 @@
 
 use crate::queue::{Queue, Receiver, Sender};
 use crate::records::Reader;
-use forebay_engine::{ClaimError, EngineConfig, IoSide, Lane, LaneId, ProducerEnd, Ring, Run};
+use forebay_engine::{Ahead, ClaimError, EngineConfig, IoSide, Lane, LaneId, ProducerEnd, Ring, Run};
 use std::sync::Arc;
 
 /// As much of a record as a producer keeps together.
@@ -56,7 +56,7 @@ impl Sender for LaneSender {
     #[inline]
     fn send(&mut self, record: &[u8]) -> bool {
         // As the producer does it: the usual record fits the open segment.
-        if let Some(mut claim) = self.lane.claim_here(record.len()) {
+        if let Some(mut claim) = self.lane.claim_here(record.len(), Ahead::Stream) {
             claim.chunk().copy_from_slice(record);
             return claim.commit().is_ok();
         }
