@@ -86,14 +86,21 @@ impl FreeRing {
         Some(taken)
     }
 
-    /// Takes up to `count` segments into `out`; used by the I/O side to gather for a waiter.
+    /// Takes up to `count` segments into `out`; used by the I/O side, for a waiter or to put them in order.
     pub(crate) fn drain(&self, count: usize, out: &mut Vec<u32>) {
-        for _ in 0..count {
-            let mut taken = [NIL];
-            if self.advance(1, &mut taken) == 0 {
+        let mut taken = [NIL; AT_ONCE];
+        let mut left = count;
+        while left > 0 {
+            let most = left.min(AT_ONCE);
+            let now = match self.advance(most as u64, &mut taken[..most]) {
+                0 => self.advance(1, &mut taken[..1]),
+                all => all,
+            };
+            if now == 0 {
                 return;
             }
-            out.extend(taken);
+            out.extend(&taken[..now]);
+            left -= now;
         }
     }
 
@@ -217,6 +224,21 @@ mod tests {
         assert_eq!(take(2, 8), Some((7, 4)), "those that are wanted, whatever they are, and what follows the last");
         assert_eq!(take(1, 3), Some((9, 3)));
         assert_eq!(take(1, 3), Some((12, 1)));
+    }
+
+    #[test]
+    fn all_of_it_can_be_drained_or_a_part() {
+        let ring = FreeRing::new(64);
+        ring.put(&(0..50).rev().collect::<Vec<_>>());
+        let mut out = Vec::new();
+        ring.drain(3, &mut out);
+        assert_eq!(out, [49, 48, 47]);
+        ring.drain(40, &mut out);
+        assert_eq!((out.len(), ring.len()), (43, 7));
+        ring.drain(usize::MAX, &mut out);
+        assert_eq!(out, (0..50).rev().collect::<Vec<_>>());
+        ring.drain(1, &mut out);
+        assert_eq!(out.len(), 50);
     }
 
     #[test]

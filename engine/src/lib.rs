@@ -61,6 +61,7 @@ mod order;
 mod position;
 mod ready;
 mod returns;
+mod rounds;
 mod run;
 mod segments;
 mod slab;

@@ -2,13 +2,17 @@
 
 use crate::engine::Shared;
 use crate::mailbox::Mailbox;
+use crate::rounds::Rounds;
 use crate::run::{Run, last_segment, place};
 use crate::segments::Chain;
 use crate::sync::Arc;
 use std::collections::VecDeque;
 
-/// Segments kept in the hot ring at most: 4 MiB of 4 KiB segments, a few times a common L2 (DESIGN.md, "Memory").
+/// What the hot ring holds at most, a few times a common L2 (DESIGN.md, "Memory").
 const HOT_BYTES: usize = 4 << 20;
+/// The hot ring is put in order only while the reserve holds so much of all segments, one in so many: for a moment senders find none in the
+/// hot one.
+const RESERVE_PART: usize = 4;
 
 pub(crate) struct Memory {
     /// Which slab our runs are of.
@@ -26,6 +30,7 @@ pub(crate) struct Memory {
     hot_target: usize,
     /// The hot ring's head when it was last looked at.
     hot_head: u64,
+    rounds: Rounds,
 }
 
 impl Memory {
@@ -43,6 +48,7 @@ impl Memory {
             waiters: VecDeque::with_capacity(64),
             hot_target: (HOT_BYTES / shared.slab.view().segment_size() as usize).max(1),
             hot_head: 0,
+            rounds: Rounds::default(),
         }
     }
 
@@ -167,6 +173,12 @@ impl Memory {
         }
         if self.freed.is_empty() {
             return;
+        }
+        if self.waiters.is_empty()
+            && self.rounds.is_over(self.freed.len(), || shared.hot.len())
+            && shared.reserve.len() >= self.holds.len() / RESERVE_PART
+        {
+            shared.hot.drain(usize::MAX, &mut self.freed);
         }
         self.freed.sort_unstable();
         let room = shared.hot.room(self.hot_target, self.freed.len(), &mut self.hot_head);
