@@ -87,7 +87,7 @@ impl Shared {
     }
 
     /// `wanted` segments, from the grant or from what is free; of that up to `at_once`, if more follow in memory. `most` is what a waiter
-    /// should ask for.
+    /// should ask for. `begin` is told of each segment and of the one that follows it.
     pub(crate) fn supply(
         &self,
         wanted: u32,

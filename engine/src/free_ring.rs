@@ -58,7 +58,8 @@ impl FreeRing {
     }
 
     /// Takes `count` segments as a chain, all or none, and up to `most` of those that follow each other in memory. A chain of more than
-    /// [`AT_ONCE`] is several exchanges: if the ring runs dry between them, what was taken goes to `give_back`.
+    /// [`AT_ONCE`] is several exchanges: if the ring runs dry between them, what was taken goes to `give_back`. `begin` notes of each segment
+    /// what its taker needs, and which one follows.
     pub(crate) fn take(
         &self,
         count: u32,
