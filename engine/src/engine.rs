@@ -87,24 +87,19 @@ impl Shared {
     }
 
     /// `wanted` segments, from the grant or from what is free; of that up to `at_once`, if more follow in memory. `most` is what a waiter
-    /// should ask for. `begin` is told of each segment and of the one that follows it.
+    /// should ask for. Their notes are written for a lane whose records belong to `window`.
     pub(crate) fn supply(
         &self,
         wanted: u32,
         at_once: u32,
         most: u32,
         grant: Option<Grant>,
-        begin: impl Fn(u32, u32),
+        window: i64,
     ) -> Result<Taken, ClaimError> {
+        // Every segment is written to its end, unless the lane leaves it early.
+        let end = self.slab.view().segment_size();
         if let Some(grant) = grant {
-            let chain = grant.split(wanted).ok_or(ClaimError::Full { segments: most })?;
-            let (mut segment, mut taken) = (chain.first, Taken { chain, last: NIL });
-            for _ in 0..chain.count {
-                taken.last = segment;
-                segment = self.table.next(segment);
-                begin(taken.last, segment);
-            }
-            return Ok(taken);
+            return grant.take(wanted, window, end).ok_or(ClaimError::Full { segments: most });
         }
         if wanted == 0 {
             return Ok(Taken::NOTHING);
@@ -114,8 +109,8 @@ impl Shared {
             return Err(ClaimError::Full { segments: most });
         }
         self.hot
-            .take(wanted, at_once, &self.table, &begin, |part| self.return_part(part))
-            .or_else(|| self.reserve.take(wanted, at_once, &self.table, &begin, |part| self.return_part(part)))
+            .take(wanted, at_once, &self.table, window, end, |part| self.return_part(part))
+            .or_else(|| self.reserve.take(wanted, at_once, &self.table, window, end, |part| self.return_part(part)))
             .ok_or(ClaimError::Full { segments: most })
     }
 
@@ -164,21 +159,23 @@ pub struct Grant {
 }
 
 impl Grant {
-    /// The first `count` segments; the rest goes back. None if there are fewer.
-    fn split(mut self, count: u32) -> Option<Chain> {
+    /// The first `count` segments, begun; the rest goes back. None if there are fewer.
+    fn take(mut self, count: u32, window: i64, end: u32) -> Option<Taken> {
         let chain = self.chain;
         if chain.count < count {
             return None; // drop gives all of it back
         }
         if count == 0 {
-            return Some(Chain::EMPTY);
+            return Some(Taken::NOTHING);
         }
-        let mut last = chain.first;
-        for _ in 1..count {
-            last = self.engine.table.next(last);
+        let (mut last, mut next) = (NIL, chain.first);
+        for _ in 0..count {
+            last = next;
+            next = self.engine.table.next(last);
+            self.engine.table.begin(last, next, window, end);
         }
-        self.chain = Chain { first: self.engine.table.next(last), count: chain.count - count };
-        Some(Chain { first: chain.first, count })
+        self.chain = Chain { first: next, count: chain.count - count };
+        Some(Taken { chain: Chain { first: chain.first, count }, last })
     }
 }
 

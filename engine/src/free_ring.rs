@@ -58,14 +58,15 @@ impl FreeRing {
     }
 
     /// Takes `count` segments as a chain, all or none, and up to `most` of those that follow each other in memory. A chain of more than
-    /// [`AT_ONCE`] is several exchanges: if the ring runs dry between them, what was taken goes to `give_back`. `begin` notes of each segment
-    /// what its taker needs, and which one follows.
+    /// [`AT_ONCE`] is several exchanges: if the ring runs dry between them, what was taken goes to `give_back`. Their notes are
+    /// written too, as [`SegmentTable::begin`] has them.
     pub(crate) fn take(
         &self,
         count: u32,
         most: u32,
         table: &SegmentTable,
-        begin: impl Fn(u32, u32),
+        window: i64,
+        end: u32,
         give_back: impl FnOnce(Chain),
     ) -> Option<Taken> {
         let mut places = [NIL; AT_ONCE];
@@ -81,7 +82,7 @@ impl FreeRing {
             table.prefetch(places);
             taken.append(places, table);
             for (at, segment) in places.iter().enumerate() {
-                begin(*segment, places.get(at + 1).copied().unwrap_or(NIL));
+                table.begin(*segment, places.get(at + 1).copied().unwrap_or(NIL), window, end);
             }
         }
         Some(taken)
@@ -128,9 +129,8 @@ impl FreeRing {
             // Read before the exchange: while `head` stands here, these places cannot be overwritten. After it they can,
             // as soon as others have sent a ring's worth of segments round.
             let mut before = NIL;
-            let places = &*self.places; // the compiler fetches it anew behind each atomic access
             for at in 0..count {
-                let segment = places[((head + at) & self.mask) as usize].load(Relaxed);
+                let segment = self.place(head + at).load(Relaxed);
                 // On top only what follows in memory.
                 if at >= wanted && segment != before + 1 {
                     count = at;
@@ -196,24 +196,22 @@ mod tests {
     #[test]
     fn a_chain_is_taken_whole_or_not_at_all() {
         let table = SegmentTable::new(4);
-        let begin = |segment, next| table.begin(segment, next, 0, 0);
         let ring = FreeRing::new(4);
         ring.put(&[2, 0, 3]);
-        assert_eq!(ring.take(4, 4, &table, begin, |_| ()), None);
-        let taken = ring.take(3, 3, &table, begin, |_| ()).expect("three are there");
+        assert_eq!(ring.take(4, 4, &table, 0, 0, |_| ()), None);
+        let taken = ring.take(3, 3, &table, 0, 0, |_| ()).expect("three are there");
         assert_eq!((taken.chain.first, table.next(2), table.next(0), taken.last), (2, 0, 3, 3));
         assert_eq!(ring.len(), 0);
-        assert_eq!(ring.take(1, 1, &table, begin, |_| ()), None);
+        assert_eq!(ring.take(1, 1, &table, 0, 0, |_| ()), None);
     }
 
     #[test]
     fn more_is_taken_only_of_what_follows_in_memory() {
         let table = SegmentTable::new(64);
         let ring = FreeRing::new(64);
-        let begin = |segment, next| table.begin(segment, next, 0, 0);
         ring.put(&(0..64).collect::<Vec<_>>());
         let take = |count, most| {
-            ring.take(count, most, &table, begin, |_| ()).map(|taken| (taken.chain.first, taken.chain.count))
+            ring.take(count, most, &table, 0, 0, |_| ()).map(|taken| (taken.chain.first, taken.chain.count))
         };
         assert_eq!(take(1, 16), Some((0, 16)));
         assert_eq!(take(2, 3), Some((16, 3)));
@@ -246,12 +244,11 @@ mod tests {
     fn there_is_room_up_to_the_target_and_again_for_what_was_taken() {
         let table = SegmentTable::new(4);
         let ring = FreeRing::new(4);
-        let begin = |segment, next| table.begin(segment, next, 0, 0);
         let mut head = 0;
         assert_eq!(ring.room(2, 3, &mut head), 2);
         ring.put(&[0, 1]);
         assert_eq!(ring.room(2, 1, &mut head), 0);
-        ring.take(2, 2, &table, begin, |_| ()).expect("two are there");
+        ring.take(2, 2, &table, 0, 0, |_| ()).expect("two are there");
         assert_eq!((ring.room(2, 1, &mut head), head), (1, 2));
     }
 }

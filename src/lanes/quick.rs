@@ -33,7 +33,7 @@ impl Lanes {
     }
 
     /// The long way. In parts: a record that is handed over as one lies in memory, and is put there before it is known which way it goes.
-    /// Without that a send makes 44 stores instead of 50, which wait in a queue for the cache lines of the sends before.
+    /// That is six stores more for each send, and a store waits in a queue for the cache lines of the sends before.
     #[inline(never)]
     #[expect(clippy::too_many_arguments, reason = "the parts of a record")]
     fn send_in_parts<'a>(

@@ -190,11 +190,7 @@ impl Lane {
     /// [`ClaimError::Closed`]. The lane is as it was before.
     #[inline]
     pub fn claim(&mut self, len: usize, head: usize) -> Result<Claim<'_>, ClaimError> {
-        if let Some(here) = self.announce(len) {
-            return Ok(self.claim_announced(len, here, Ahead::Stream));
-        }
-        let way = self.prepare_slow(len, head, None)?;
-        Ok(self.claim_prepared(way, len))
+        self.claim_or(len, head, Err)
     }
 
     /// As [`Lane::claim`], and if that is refused, asks `supply` for the segments: it may wait for them, or say no.

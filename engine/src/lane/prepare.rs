@@ -142,11 +142,7 @@ impl Lane {
             let taken = self.rare.engine.taken();
             self.rare.pace.step(self.rare.engine.pace, taken)
         };
-        let (engine, window, size) = (&self.rare.engine, self.window, self.view().segment_size());
-        // Every segment is written to its end, unless the lane leaves it early.
-        engine.supply(missing, at_once, most, grant, |segment, next| {
-            engine.table.begin(segment, next, window, size);
-        })
+        self.rare.engine.supply(missing, at_once, most, grant, self.window)
     }
 
     /// Gives back what the lane holds and has not begun.

@@ -105,7 +105,7 @@ impl Compact {
         }
         let zvalue = (value.len() as u32) << 1;
         let rest = if value.len() >= TWO {
-            *rest.first_chunk_mut::<2>()? = (two_bytes(zvalue) as u16).to_le_bytes();
+            *rest.first_chunk_mut::<2>()? = two_bytes(zvalue).to_le_bytes();
             rest.get_mut(2..)?
         } else {
             *rest.first_mut()? = zvalue as u8;

@@ -10,7 +10,7 @@
 //! zigzag 10, written `0x8a 0x00`. So a record's encoding does not depend on its place in a batch, which is only known
 //! when the batch is cut; [`walk`](super::walk) then stamps it.
 
-use super::varint::{MAX_LEN_64, len32, len64, put64, spread14, spread28, zigzag32, zigzag64};
+use super::varint::{MAX_LEN_64, len32, len64, put64, spread14, spread28, two_bytes, zigzag32, zigzag64};
 
 /// The most bytes of a record's head: length (5), attributes (1), timestamp delta (10), offset delta (2).
 pub const HEAD_MAX: usize = 18;
@@ -234,7 +234,7 @@ fn write_prefix(shape: &Shape, ts_delta: i64, key: Option<&[u8]>, value_len: Opt
         at += 1;
     } else if zvalue < 1 << 14 {
         // the value has 64 bytes or more, so there is room
-        out[at..at + 2].copy_from_slice(&[zvalue as u8 | 0x80, (zvalue >> 7) as u8]);
+        out[at..at + 2].copy_from_slice(&two_bytes(zvalue).to_le_bytes());
         at += 2;
     } else {
         let mut varint = [0; MAX_LEN_64];

@@ -58,9 +58,9 @@ pub(crate) const fn spread14(v: u32) -> (u32, usize) {
 
 /// The varint of `v` (2^7 to below 2^14), which has two bytes.
 #[inline(always)]
-pub(crate) const fn two_bytes(v: u32) -> u32 {
+pub(crate) const fn two_bytes(v: u32) -> u16 {
     debug_assert!(v >= 1 << 7 && v < 1 << 14);
-    (v & 0x7f) | 0x80 | ((v & 0x3f80) << 1)
+    ((v & 0x7f) | 0x80 | ((v & 0x3f80) << 1)) as u16
 }
 
 /// The varint of `v` (below 2^28) as the low bytes of a word, and its length in bytes (1 to 4).
@@ -145,7 +145,7 @@ mod tests {
                     assert_eq!((&word.to_le_bytes()[..len], len), (&out[..n], n));
                     assert_eq!(word >> (8 * len), 0, "nothing above the varint");
                     if len == 2 {
-                        assert_eq!(two_bytes(w), word);
+                        assert_eq!(u32::from(two_bytes(w)), word);
                     }
                 }
                 if w < 1 << 28 {
