@@ -3,6 +3,7 @@
 mod core_support;
 
 use core_support::{Act, World, config, ms, secs};
+use std::time::Duration;
 use forebay_engine::Lane;
 use forebay_io::core::{CoreConfig, DeliveryFailure, FailureKind, Request};
 use forebay_io::wire::ErrorCode;
@@ -328,6 +329,45 @@ fn retries_end_and_the_last_error_is_reported() {
     let failure = &failures(&w)[0];
     assert!(matches!(failure.kind, FailureKind::Broker { code: ErrorCode::REQUEST_TIMED_OUT, .. }));
     assert!(failure.possibly_appended);
+}
+
+/// How long after each attempt at the first batch after a warm-up the next one came, if all but the last end so.
+fn pauses(end: fn() -> Act, attempts: usize) -> Vec<Duration> {
+    let mut w = World::new(config(), 1);
+    let mut lane = w.lane(0);
+    warm_up(&mut w, &mut lane);
+    w.cluster.act = Box::new(move |seen| if seen.request < attempts { end() } else { Act::Normal });
+    w.send(&mut lane, 0, 100);
+    let mut times = Vec::new();
+    for attempt in 0..attempts {
+        assert!(w.run_until(secs(10), |w| w.cluster.seen.len() == 2 + attempt), "attempt {attempt}");
+        times.push(w.now);
+    }
+    assert!(w.run_until(secs(10), |w| w.records_delivered() == 2));
+    w.run(secs(1));
+    settled(&w);
+    times.windows(2).map(|pair| pair[1].since(pair[0])).collect()
+}
+
+/// Each is within a fifth of so many milliseconds, or later by what it takes to learn of it and to send.
+#[track_caller]
+fn assert_about(pauses: &[Duration], expected: &[u64]) {
+    assert_eq!(pauses.len(), expected.len());
+    for (pause, expected) in pauses.iter().zip(expected) {
+        let (least, most) = (ms(expected * 8 / 10), ms(expected * 12 / 10 + 10));
+        assert!((least..=most).contains(pause), "{pauses:?} is not about {expected} ms each");
+    }
+}
+
+#[test]
+fn refused_batches_back_off_twofold_up_to_a_limit() {
+    assert_about(&pauses(|| Act::Refuse(19), 7), &[100, 200, 400, 800, 1_000, 1_000]);
+}
+
+#[test]
+fn after_a_lost_connection_a_batch_waits_for_the_next_one_only_and_then_as_ever() {
+    // 50 ms is reconnect.backoff.ms.
+    assert_about(&pauses(|| Act::AppendReset, 6), &[50, 100, 200, 400, 800]);
 }
 
 #[test]

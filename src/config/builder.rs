@@ -189,7 +189,8 @@ setters! {
     delivery_timeout(time: Duration) "delivery.timeout.ms" = |b, k, v| b.millis(k, v);
     /// How often a batch is retried at most. Default 2,147,483,647, which is also the most; 0 turns idempotence off.
     retries(times: u32) "retries" = |b, k, v| b.set(k, v.to_string());
-    /// How long to wait before the first retry. Default 100 ms. Doubles up to `retry.backoff.max.ms`.
+    /// How long to wait before the first retry. Default 100 ms. Doubles up to `retry.backoff.max.ms`. After a lost connection the first
+    /// retry waits for the next connection only (`reconnect.backoff.ms`).
     retry_backoff(time: Duration) "retry.backoff.ms" = |b, k, v| b.millis(k, v);
     /// The longest wait before a retry. Default 1 s. At least `retry.backoff.ms`.
     retry_backoff_max(time: Duration) "retry.backoff.max.ms" = |b, k, v| b.millis(k, v);

@@ -236,7 +236,7 @@ impl Core {
             let failure = answer.failure(batch.maybe_appended);
             self.fail_batch(id, &failure);
         } else {
-            self.requeue(id, now);
+            self.retry_refused(id, now);
         }
     }
 }

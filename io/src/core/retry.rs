@@ -11,13 +11,24 @@ use crate::time::Time;
 use crate::wire::error_code::ErrorCode;
 
 impl Core {
-    /// Puts a batch, which is in no request, back in its place. It goes again after the backoff, or at once if the
-    /// partition's leader is not the one that failed.
-    pub(super) fn requeue(&mut self, id: BatchId, now: Time) {
+    /// Puts a batch, which its broker has refused, back in its place.
+    pub(super) fn retry_refused(&mut self, id: BatchId, now: Time) {
+        self.requeue(id, self.batches.get(id).attempts, now);
+    }
+
+    /// Puts a batch whose connection is lost back in its place. The next connection has a backoff of its own, and says that the broker is
+    /// there: only when it is lost as well does the batch wait for longer than that.
+    fn retry_lost(&mut self, id: BatchId, now: Time) {
+        self.requeue(id, self.batches.get(id).attempts.saturating_sub(1), now);
+    }
+
+    /// Puts a batch, which is in no request, back in its place. It goes again after the backoff that so many failures call for, or at
+    /// once if the partition's leader is not the one that failed.
+    fn requeue(&mut self, id: BatchId, failures: u32, now: Time) {
         self.meter_retry(id, now);
-        let batch = self.batches.get(id);
         let (first, largest) = (self.cfg.retry_backoff, self.cfg.retry_backoff_max);
-        let pause = delay(first, largest, batch.attempts, &mut self.rng);
+        let pause = delay(first, largest, failures, &mut self.rng);
+        let batch = self.batches.get(id);
         let number = batch.partition;
         if mutant!("a_retry_stops_its_broker")
             && let Some(broker) = self.brokers.find(self.partitions[number as usize].leader_used.node)
@@ -88,7 +99,7 @@ impl Core {
                 let kind = FailureKind::Broker { code: ErrorCode::NETWORK_EXCEPTION, message: None };
                 self.fail_batch(id, &DeliveryFailure { kind, possibly_appended });
             } else {
-                self.requeue(id, now);
+                self.retry_lost(id, now);
             }
         }
         self.requests.get_mut(request).batches = batches;
