@@ -3,10 +3,10 @@
 mod core_support;
 
 use core_support::{Act, World, config, ms, secs};
-use std::time::Duration;
 use forebay_engine::Lane;
 use forebay_io::core::{CoreConfig, DeliveryFailure, FailureKind, Request};
 use forebay_io::wire::ErrorCode;
+use std::time::Duration;
 
 fn failures(w: &World) -> Vec<DeliveryFailure> {
     w.reports.iter().filter_map(|r| r.result.clone().err()).collect()

@@ -1,9 +1,13 @@
 //! The stub as a child process.
 
 use crate::drivers::beside;
+use rustix::process::{Pid, setpriority_process};
 use serde_json::Value;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+/// How far before others it gets a processor: `nice`.
+const FIRST: i32 = -15;
 
 /// A running stub. Dropping it ends it.
 pub(crate) struct Stub {
@@ -44,6 +48,12 @@ impl Stub {
             None => return Err(format!("the stub did not start: {line:?}")),
         }
         Ok(stub)
+    }
+
+    /// Lets it have a processor before the client and whatever else runs here, as if it had one of its own. Answers whether the system
+    /// allows that.
+    pub(crate) fn go_first(&self) -> bool {
+        setpriority_process(Some(Pid::from_child(&self.child)), FIRST).is_ok()
     }
 
     /// Gives an order and returns the answer.

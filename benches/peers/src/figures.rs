@@ -50,6 +50,11 @@ impl Cell {
         median(&self.each(|shot| quantile_of(&shot[of], quantile)))
     }
 
+    /// Whether the broker got a processor before the client in every shot.
+    pub(crate) fn broker_went_first(&self) -> bool {
+        self.shots.iter().all(|shot| shot["broker_goes_first"] == true)
+    }
+
     /// The greatest of `send_ns` or `ack_ns` of each shot, in nanoseconds.
     pub(crate) fn most(&self, of: &str) -> Vec<f64> {
         self.each(|shot| shot[of]["max"].as_f64())

@@ -81,7 +81,8 @@ pub(crate) fn entries(scenario: &Scenario) -> Vec<Entry> {
         }
         entries.push(entry(*peer, Tuning::Tuned));
     }
-    if matches!(scenario.who, Who::AllAndKernel | Who::Floors) {
+    let paced = scenario.is_paced() && scenario.who == Who::All && scenario.against == Against::Stub;
+    if paced || matches!(scenario.who, Who::AllAndKernel | Who::Floors) {
         entries.push(entry(Peer::Kernel, Tuning::Default));
     }
     if scenario.who == Who::Floors {
@@ -131,6 +132,7 @@ impl Entry {
                     settings.push(("buffer.memory", memory.to_string()));
                 }
             }
+            Peer::Kernel if scenario.is_paced() => settings.push(("linger.ms", linger)),
             Peer::Kernel => settings.push(("batch.size", "1000000".into())),
             Peer::Bytes => {
                 // Forebay's requests, and its memory.

@@ -200,7 +200,9 @@ fn latencies<'a>(group: impl Iterator<Item = &'a Kept>) -> String {
     let mut text = "| | send call, ns: p50 / p99 / p99.9 / max | of which the first after a sleep | of which settled: the eighth after it or later | send to ack, µs: p50 / p99 / p99.9 / max | client CPU, ns per record | by \
                     forebay's | resident, MiB | rounds |\n|---|---|---|---|---|---|---|---|---|\n"
         .to_owned();
+    let mut first = true;
     for kept in group {
+        first &= kept.cells.iter().filter(|cell| cell.entry != "driver only").all(Cell::broker_went_first);
         let ours = kept.cell("forebay").map(Cell::cpu).unwrap_or_default();
         let _ = writeln!(text, "| **{}** | | | | | | | | |", kept.scenario.title);
         for cell in &kept.cells {
@@ -225,6 +227,9 @@ fn latencies<'a>(group: impl Iterator<Item = &'a Kept>) -> String {
             );
         }
     }
+    let said =
+        if first { "got a processor before the clients did (`nice` −15)" } else { "waited in line with the clients" };
+    let _ = writeln!(text, "\nThe broker {said}.");
     text
 }
 

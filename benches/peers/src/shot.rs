@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 
 /// Checked first with so many records, and counted then.
 const CHECKED: u64 = 60_000;
+/// A paced run takes so many seconds at least: what happens twice in a second is to weigh the same in each.
+const LEAST_PACED: f64 = 4.0;
 /// A driver that takes longer hangs.
 const LIMIT: Duration = Duration::from_secs(150);
 /// Injected between equal parts of a troubled run's records: 7 is
@@ -62,7 +64,7 @@ impl Range<'_> {
     /// Measures.
     pub(crate) fn shoot(&self, scenario: &Scenario, entry: Entry, number: usize) -> Result<Value, String> {
         let about = if scenario.is_paced() { scenario.rate } else { entry.about(scenario) };
-        let seconds = if scenario.is_paced() { self.seconds.max(2.0) } else { self.seconds };
+        let seconds = if scenario.is_paced() { self.seconds.max(LEAST_PACED) } else { self.seconds };
         let records = scenario.records.unwrap_or((about * seconds) as u64).clamp(100, self.most);
         let most_warm = if scenario.is_paced() { 200_000 } else { 1_000_000 };
         let warmup = (records / 2).min(most_warm).max(u64::from(scenario.partitions));
@@ -80,6 +82,7 @@ impl Range<'_> {
         }
         let mut stub = Stub::start(&stub_words(scenario, "discard"))?;
         job.bootstrap.clone_from(&stub.address);
+        let first = scenario.is_paced() && stub.go_first();
         let mut result = self.drive(scenario, entry, &job, Some(&mut stub))?;
         let report = stub.ask("report")?;
         let sent = result["records"].as_u64().unwrap_or(0);
@@ -96,6 +99,7 @@ impl Range<'_> {
             eprintln!("{}, {entry}: over before all faults had struck: {}", scenario.name, result["faults_left"]);
         }
         result["broker"] = report;
+        result["broker_goes_first"] = json!(first);
         result["broker_cpu_ns"] = json!(stub.cpu_ns() * sent / received.max(1));
         Ok(result)
     }

@@ -34,7 +34,7 @@ impl Result<'_> {
     }
 }
 
-/// Measures work that is no client's: nothing of it fails, and nothing is timed by itself.
+/// Measures work that is no client's: nothing of it fails, and no call is timed by itself.
 #[derive(Debug)]
 pub struct Meter {
     start: Moment,
@@ -46,16 +46,9 @@ impl Meter {
         Self { start: Moment::now() }
     }
 
-    /// Ends and writes the result to standard output.
-    pub fn print(self, client: &str, records: u64) {
-        let result = Result {
-            client,
-            records,
-            acknowledged: records,
-            failed: 0,
-            calls: Calls::default(),
-            latency: Histogram::default(),
-        };
+    /// Ends and writes the result to standard output, with how long answers took.
+    pub fn print(self, client: &str, records: u64, latency: Histogram) {
+        let result = Result { client, records, acknowledged: records, failed: 0, calls: Calls::default(), latency };
         result.print(self.start, Moment::now());
     }
 }

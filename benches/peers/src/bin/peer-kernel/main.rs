@@ -4,22 +4,28 @@
 //! With `set.memory=BYTES` every record's bytes are copied into so much memory first, go through a CRC-32C there, and are written from
 //! there, partition after partition, each sender on a thread of its own: what no producer is spared that copies the values it is given
 //! and bounds its memory.
+//!
+//! With `rate=N` one thread writes a request for what comes in each `set.linger.ms=MS` and sleeps until its answer: two wake-ups and
+//! two system calls more for each request, which is what the kernel asks of any client at such a pace.
 
 #![forbid(unsafe_code)]
 
 mod memory;
+mod pace;
 
 use bytes::Bytes;
 use forebay_mock_broker::produce_request;
-use forebay_peer_driver::{Job, Values};
+use forebay_peer_driver::{Histogram, Job, Values};
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::{MetadataRequest, RequestHeader, TopicName};
 use kafka_protocol::protocol::{Encodable, StrBytes};
 use memory::{Memory, Turn};
+use pace::Beat;
 use std::error::Error;
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::process::ExitCode;
+use std::time::Duration;
 
 /// Forebay's default of `max.in.flight.requests.per.connection`.
 const IN_FLIGHT: u64 = 5;
@@ -53,9 +59,12 @@ fn run(job: &Job) -> Result<(), Box<dyn Error>> {
     };
     let request_bytes = setting("batch.size")?.unwrap_or(1_000_000);
     let memory = setting("memory")?;
+    let linger = Duration::from_millis(setting("linger.ms")?.unwrap_or(0) as u64);
+    let beat = (job.rate > 0.0).then(|| Beat::new(job.rate, linger));
     // From memory a request's framing is that of one batch, whatever partitions its records come from.
     let framed = Job { partitions: if memory.is_some() { 1 } else { job.partitions }, ..job.clone() };
-    let (request, in_one) = produce(&framed, request_bytes)?;
+    let (partitions, in_batch) = beat.map_or_else(|| fill(&framed, request_bytes), |beat| (1, beat.records as usize));
+    let (request, in_one) = produce(&framed, partitions, in_batch)?;
     let mut seats = Vec::new();
     for number in 0..job.senders {
         let source = match memory {
@@ -75,12 +84,13 @@ fn run(job: &Job) -> Result<(), Box<dyn Error>> {
         seats.push(Seat { broker, source, answer });
     }
     let requests = |records: u64| records.div_ceil(in_one).div_ceil(u64::from(job.senders));
-    pump_all(&mut seats, requests(job.warmup))?;
+    let run = |seats: &mut [Seat], times| pump_all(seats, times, beat);
+    run(&mut seats, requests(job.warmup))?;
     let times = requests(job.records).max(1);
     let meter = forebay_peer_driver::Meter::start();
-    pump_all(&mut seats, times)?;
+    let took = run(&mut seats, times)?;
     let name = if memory.is_some() { "bytes only" } else { "kernel only" };
-    meter.print(name, times * in_one * u64::from(job.senders));
+    meter.print(name, times * in_one * u64::from(job.senders), took);
     Ok(())
 }
 
@@ -101,12 +111,17 @@ impl Source {
     }
 }
 
-/// So many requests from each seat, all at once.
-fn pump_all(seats: &mut [Seat], times: u64) -> io::Result<()> {
+/// So many requests from each seat, all at once; how long those at a pace took.
+fn pump_all(seats: &mut [Seat], times: u64, beat: Option<Beat>) -> io::Result<Histogram> {
+    let go = move |seat: &mut Seat| match beat {
+        Some(beat) => pace::pump(seat, times, beat),
+        None => pump(seat, times).map(|()| Histogram::default()),
+    };
     std::thread::scope(|scope| {
-        let threads: Vec<_> = seats.iter_mut().map(|seat| scope.spawn(move || pump(seat, times))).collect();
-        threads.into_iter().try_for_each(|thread| {
-            thread.join().unwrap_or_else(|_| Err(io::Error::other("a sending thread has panicked")))
+        let threads: Vec<_> = seats.iter_mut().map(|seat| scope.spawn(move || go(seat))).collect();
+        threads.into_iter().try_fold(Histogram::default(), |mut all, thread| {
+            all.add(&thread.join().unwrap_or_else(|_| Err(io::Error::other("a sending thread has panicked")))?);
+            Ok(all)
         })
     })
 }
@@ -148,12 +163,15 @@ fn name(job: &Job) -> TopicName {
     TopicName(StrBytes::from_string(job.topic.clone()))
 }
 
-/// A request of about so many bytes, one batch for each partition or, where these would be smaller than forebay's smallest,
-/// for as many partitions as fit; and how many records it holds.
-fn produce(job: &Job, bytes: usize) -> Result<(Vec<u8>, u64), Box<dyn Error>> {
-    let per_record = job.size + RECORD_OVERHEAD;
+/// Partitions of a request of about so many bytes, and records for each: one batch for each partition or, where these would be smaller
+/// than forebay's smallest, for as many partitions as fit.
+fn fill(job: &Job, bytes: usize) -> (usize, usize) {
     let partitions = (job.partitions as usize).min(bytes / 4_096).max(1);
-    let in_batch = (bytes / partitions / per_record).max(1);
+    (partitions, (bytes / partitions / (job.size + RECORD_OVERHEAD)).max(1))
+}
+
+/// A request with a batch of so many records for each of so many partitions, and how many records it holds.
+fn produce(job: &Job, partitions: usize, in_batch: usize) -> Result<(Vec<u8>, u64), Box<dyn Error>> {
     let mut values = Values::new(0, job.size, job.text);
     let mut batch = || (0..in_batch).map(|_| Bytes::copy_from_slice(values.stamp().1)).collect();
     let request = produce_request(&job.topic, (0..partitions).map(|_| batch()))?;

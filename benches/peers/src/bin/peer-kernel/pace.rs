@@ -1,0 +1,57 @@
+//! Requests at a pace: one whenever a client with that linger would send one, and no second before the first is answered.
+
+use crate::{Seat, read};
+use forebay_peer_driver::Histogram;
+use std::io;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How often a thread that keeps the drivers' pace wakes up, and so how often a client without linger has something to send.
+const LEAST: Duration = Duration::from_micros(200);
+
+/// When requests are due.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Beat {
+    /// Records in a request.
+    pub(crate) records: u64,
+    /// Time from one to the next.
+    every: Duration,
+}
+
+impl Beat {
+    /// For so many records a second.
+    pub(crate) fn new(rate: f64, linger: Duration) -> Self {
+        let records = (rate * linger.max(LEAST).as_secs_f64()).round().max(1.0);
+        Self { records: records as u64, every: Duration::from_secs_f64(records / rate) }
+    }
+}
+
+/// Writes so many requests and reads their answers; how long each took, from the write to the answer.
+pub(crate) fn pump(seat: &mut Seat, times: u64, beat: Beat) -> io::Result<Histogram> {
+    let mut took = Histogram::default();
+    let start = Instant::now();
+    for sent in 0..times {
+        let due = Duration::from_nanos((beat.every.as_nanos() as u64).saturating_mul(sent));
+        thread::sleep(due.saturating_sub(start.elapsed()));
+        let before = Instant::now();
+        seat.source.write(&mut seat.broker)?;
+        read(&mut seat.broker, &mut seat.answer)?;
+        took.record(before.elapsed().as_nanos() as u64);
+    }
+    Ok(took)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Beat;
+    use std::time::Duration;
+
+    #[test]
+    fn requests_hold_what_comes_between_two_of_them() {
+        let beat = Beat::new(10_000.0, Duration::from_millis(5));
+        assert_eq!((beat.records, beat.every), (50, Duration::from_millis(5)));
+        let beat = Beat::new(10_000.0, Duration::ZERO);
+        assert_eq!((beat.records, beat.every), (2, Duration::from_micros(200)));
+        assert_eq!(Beat::new(1_000.0, Duration::ZERO).records, 1);
+    }
+}
