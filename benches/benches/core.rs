@@ -20,6 +20,15 @@ fn turn(c: &mut Criterion) {
         });
         group.bench_function(BenchmarkId::new("nothing_to_do", partitions), |b| b.iter(|| pipe.turn()));
     }
+    // A turn's cost follows the active lanes: the same as with 16 partitions and no other.
+    let mut pipe = Pipe::among(16, 10_000 - 16);
+    group.bench_function(BenchmarkId::new("publish_send_answer_report", "16_of_10000"), |b| {
+        b.iter(|| {
+            pipe.publish();
+            pipe.turn()
+        });
+    });
+    group.bench_function(BenchmarkId::new("nothing_to_do", "16_of_10000"), |b| b.iter(|| pipe.turn()));
     group.bench_function("empty_loop", |b| {
         let mut wire = Vec::with_capacity(64 * 1024);
         b.iter(|| {

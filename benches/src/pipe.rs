@@ -18,6 +18,7 @@ use kafka_protocol::messages::{
 };
 use kafka_protocol::protocol::{Decodable, Encodable, StrBytes};
 use std::hint::black_box;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -42,9 +43,13 @@ pub struct Pipe {
     answer: Vec<u8>,
     /// How long such a request is: others are answered for what is in them.
     usual: usize,
+    /// Partitions that records are published to; the topic may have more.
     partitions: usize,
     delivered: u64,
 }
+
+/// Idle lanes that hold a record at the same time while they come and go.
+const AT_ONCE: usize = 100;
 
 impl Pipe {
     /// With so many partitions, after the first requests: metadata, an identity and the connection are there.
@@ -52,13 +57,21 @@ impl Pipe {
     /// # Panics
     /// If what is published is not delivered.
     pub fn new(partitions: usize) -> Self {
+        Self::among(partitions, 0)
+    }
+
+    /// The same with so many partitions more, each of which had a record once and has been idle since.
+    ///
+    /// # Panics
+    /// If what is published is not delivered.
+    pub fn among(partitions: usize, idle: usize) -> Self {
         let config =
             CoreConfig { bootstrap: vec!["node0:9092".into()], linger: Duration::ZERO, ..CoreConfig::default() };
         let (engine, io) = forebay_engine::new(layout(1024), Arc::new(Bell::default())).expect("a small slab");
         let topics = Arc::new(TopicTable::new());
         let topic = topics.intern("orders").expect("a legal name");
         let end = engine.producer_end();
-        let lanes = (0..partitions).map(|at| end.lane(topic.lane_tag(at as u32)).expect("open")).collect();
+        let lanes = (0..partitions + idle).map(|at| end.lane(topic.lane_tag(at as u32)).expect("open")).collect();
         let core = Core::new(config, io, topics, 7, Time::ZERO);
         let mut pipe = Pipe {
             core,
@@ -80,7 +93,25 @@ impl Pipe {
         }
         assert_eq!(pipe.delivered, 40 * RECORDS as u64, "what is published is delivered");
         assert!(!pipe.answer.is_empty(), "Produce was answered");
+        for from in (partitions..partitions + idle).step_by(AT_ONCE) {
+            pipe.wake_up(from..(from + AT_ONCE).min(partitions + idle));
+        }
         pipe
+    }
+
+    /// A record for each of these lanes, delivered; then they are idle and hold no memory.
+    fn wake_up(&mut self, lanes: Range<usize>) {
+        let before = self.delivered;
+        for lane in lanes.clone() {
+            self.publish_to(lane);
+        }
+        self.turn();
+        self.turn();
+        assert_eq!(self.delivered - before, lanes.len() as u64, "what is published is delivered");
+        // Beyond `io.spin.us`, so that they are retired.
+        self.now = self.now + Duration::from_millis(10);
+        self.core.turn(self.now);
+        self.core.rest(self.now);
     }
 
     /// The records of one turn, spread over all partitions.
@@ -88,14 +119,18 @@ impl Pipe {
     /// # Panics
     /// If there is no room: what was published before has to be sent first.
     pub fn publish(&mut self) {
-        let shape = Shape::measure(5, None, Some(VALUE.len()), &[]).expect("a small record");
         for number in 0..RECORDS {
-            let lane = &mut self.lanes[number % self.partitions];
-            lane.set_window(8192);
-            let mut claim = lane.claim(shape.total_len, HEAD_MAX.min(shape.total_len)).expect("there is room");
-            encode_to(&shape, 5, None, Some(black_box(&VALUE)), &[], &mut |bytes: &[u8]| claim.put(bytes));
-            claim.commit().expect("open");
+            self.publish_to(number % self.partitions);
         }
+    }
+
+    fn publish_to(&mut self, lane: usize) {
+        let shape = Shape::measure(5, None, Some(VALUE.len()), &[]).expect("a small record");
+        let lane = &mut self.lanes[lane];
+        lane.set_window(8192);
+        let mut claim = lane.claim(shape.total_len, HEAD_MAX.min(shape.total_len)).expect("there is room");
+        encode_to(&shape, 5, None, Some(black_box(&VALUE)), &[], &mut |bytes: &[u8]| claim.put(bytes));
+        claim.commit().expect("open");
     }
 
     /// Records delivered so far.
@@ -167,7 +202,7 @@ impl Pipe {
                 self.core.received(conn, &self.answer, self.now);
                 continue;
             }
-            let (answer, partitions) = answer(frame, self.partitions);
+            let (answer, partitions) = answer(frame, self.lanes.len());
             if produce && partitions == self.partitions {
                 self.answer.clone_from(&answer);
                 self.usual = frame.len();

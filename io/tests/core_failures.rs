@@ -371,6 +371,30 @@ fn after_a_lost_connection_a_batch_waits_for_the_next_one_only_and_then_as_ever(
 }
 
 #[test]
+fn a_lost_connection_does_not_shorten_the_pause_after_a_refusal() {
+    let mut w = World::new(config(), 1);
+    let mut lane = w.lane(0);
+    warm_up(&mut w, &mut lane);
+    w.cluster.act = Box::new(|seen| match seen.request {
+        1 => Act::Refuse(19),
+        2 => Act::Silent,
+        _ => Act::Normal,
+    });
+    // So that both are on their way before the first is refused.
+    w.delay = ms(5);
+    send_batches(&mut w, &mut lane, 0, 2, 1);
+    w.run(ms(12));
+    assert_eq!(w.cluster.seen.len(), 3);
+    let begin = w.now;
+    w.reset_links();
+    assert!(w.run_until(secs(1), |w| w.cluster.seen.len() == 4));
+    assert!(w.now.since(begin) >= ms(70), "{:?}", w.now.since(begin));
+    assert!(w.run_until(secs(1), |w| w.records_delivered() == 3));
+    w.run(secs(1));
+    settled(&w);
+}
+
+#[test]
 fn a_throttled_broker_is_left_alone_for_so_long() {
     let mut w = World::new(config(), 1);
     let mut lane = w.lane(0);

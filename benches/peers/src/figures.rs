@@ -20,6 +20,11 @@ impl Cell {
         self.each(|shot| Some(shot["cpu_ns"].as_f64()? / shot["records"].as_f64()?))
     }
 
+    /// What forebay's I/O thread used of that.
+    pub(crate) fn io_thread(&self) -> Vec<f64> {
+        self.each(|shot| Some(shot["threads_ns"]["forebay-io"].as_f64()? / shot["records"].as_f64()?))
+    }
+
     /// Million records a second.
     pub(crate) fn rate(&self) -> Vec<f64> {
         self.each(|shot| Some(shot["records"].as_f64()? / shot["seconds"].as_f64()? / 1e6))

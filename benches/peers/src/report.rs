@@ -168,20 +168,21 @@ fn shown(value: Option<f64>) -> String {
 }
 
 fn costs<'a>(group: impl Iterator<Item = &'a Kept>) -> String {
-    let mut text = "| | client CPU, ns per record: median (least) | by forebay's | million records/s | seconds | longest send-to-ack, ms | \
-                    records per request | bytes per record | resident, MiB | rounds |\n|---|---|---|---|---|---|---|---|---|---|\n"
+    let mut text = "| | client CPU, ns per record: median (least) | of which forebay's I/O thread | by forebay's | million records/s | seconds | longest send-to-ack, ms | \
+                    records per request | bytes per record | resident, MiB | rounds |\n|---|---|---|---|---|---|---|---|---|---|---|\n"
         .to_owned();
     for kept in group {
         let ours = kept.cell("forebay").map(Cell::cpu).unwrap_or_default();
-        let _ = writeln!(text, "| **{}** | | | | | | | | | |", kept.scenario.title);
+        let _ = writeln!(text, "| **{}** | | | | | | | | | | |", kept.scenario.title);
         for cell in &kept.cells {
             let cpu = cell.cpu();
             let _ = writeln!(
                 text,
-                "| {} | {} ({}) | {} | {} | {} | {} | {} | {} | {} | {} |",
+                "| {} | {} ({}) | {} | {} | {} | {} | {} | {} | {} | {} | {} |",
                 cell.entry,
                 shown(median(&cpu)),
                 shown(least(&cpu)),
+                shown(median(&cell.io_thread())),
                 shown(crate::figures::ratio(&cpu, &ours)),
                 shown(median(&cell.rate())),
                 shown(median(&cell.seconds())),

@@ -28,7 +28,7 @@ struct Path {
     run: fn() -> u64,
 }
 
-const PATHS: [Path; 13] = [
+const PATHS: [Path; 14] = [
     Path { name: "send/100", unit: "record", run: || send(1, 100, None) },
     Path { name: "send/16", unit: "record", run: || send(1, 16, None) },
     Path { name: "send/1024", unit: "record", run: || send(1, 1024, None) },
@@ -40,8 +40,10 @@ const PATHS: [Path; 13] = [
     Path { name: "engine/take_release/100", unit: "record", run: take_release_100 },
     Path { name: "codec/measure_encode/100", unit: "record", run: measure_encode_100 },
     Path { name: "codec/walk_stamp_crc/100", unit: "record", run: walk_100 },
-    Path { name: "core/turn/1-partition/100", unit: "record", run: || turn(1) },
-    Path { name: "core/turn/16-partitions/100", unit: "record", run: || turn(16) },
+    Path { name: "core/turn/1-partition/100", unit: "record", run: || turn(1, 0) },
+    Path { name: "core/turn/16-partitions/100", unit: "record", run: || turn(16, 0) },
+    // A turn's cost follows the active lanes: the same as the one above.
+    Path { name: "core/turn/16-of-10000-partitions/100", unit: "record", run: || turn(16, 10_000 - 16) },
     Path { name: "core/turn/idle", unit: "turn", run: idle_turn },
 ];
 
@@ -181,9 +183,9 @@ fn walk_100() -> u64 {
 }
 
 /// Turns of the I/O core with a batch in each: cut, stamped, summed, framed, written, answered, reported, freed.
-fn turn(partitions: usize) -> u64 {
+fn turn(partitions: usize, idle: usize) -> u64 {
     const TURNS: u64 = 64;
-    let mut pipe = Pipe::new(partitions);
+    let mut pipe = Pipe::among(partitions, idle);
     for _ in 0..TURNS {
         pipe.publish();
         let before = pipe.delivered();

@@ -52,7 +52,8 @@ impl Core {
             "a batch goes again"
         );
         partition.requeue(batch.order, id);
-        partition.retry_at = now + pause;
+        // Another batch of it may have to wait for longer.
+        partition.retry_at = partition.retry_at.max(now + pause);
         partition.failed_leader = partition.leader_used;
         self.enlist(number);
     }

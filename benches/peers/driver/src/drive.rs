@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 
 use crate::calls::Calls;
 use crate::job::Job;
-use crate::meter::Result;
+use crate::meter::{Result, Threads};
 use crate::tally::{Moment, Tally};
+use crate::usage;
 use crate::values::Values;
 
 /// A thread that is ahead of its pace by less than this goes on: sleeping for less would cost more than it keeps apart.
@@ -79,15 +80,17 @@ pub fn drive<S: Sender>(job: &Job, client: &str, tally: &Tally, senders: Vec<S>)
         seat.calls = Calls::default();
     }
     tally.begin(job.records);
+    let before = usage::threads();
     let start = phase(job, job.records, job.pace(), tally, &mut seats);
     let end = tally.wait(PATIENCE).unwrap_or_else(Moment::now);
+    let threads = Threads::since(&before);
     let (acknowledged, failed) = tally.counts();
     let mut calls = Calls::default();
     for seat in &seats {
         calls.add(&seat.calls);
     }
     let latency = tally.latencies();
-    let result = Result { client, records: job.records, acknowledged, failed, calls, latency };
+    let result = Result { client, records: job.records, acknowledged, failed, calls, latency, threads };
     result.print(start, end);
     if acknowledged == job.records {
         return ExitCode::SUCCESS;

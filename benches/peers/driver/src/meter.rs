@@ -4,6 +4,7 @@ use crate::calls::Calls;
 use crate::histogram::Histogram;
 use crate::tally::Moment;
 use crate::usage;
+use std::collections::BTreeMap;
 
 pub(crate) struct Result<'a> {
     pub(crate) client: &'a str,
@@ -12,13 +13,31 @@ pub(crate) struct Result<'a> {
     pub(crate) failed: u64,
     pub(crate) calls: Calls,
     pub(crate) latency: Histogram,
+    pub(crate) threads: Threads,
+}
+
+/// What each thread of the client used that was there before and after.
+#[derive(Debug, Default)]
+pub(crate) struct Threads(BTreeMap<String, u64>);
+
+impl Threads {
+    pub(crate) fn since(before: &BTreeMap<String, u64>) -> Self {
+        let used = |(name, after): (String, u64)| before.get(&name).map(|before| (name, after.saturating_sub(*before)));
+        Self(usage::threads().into_iter().filter_map(used).collect())
+    }
+
+    /// `{"NAME":nanoseconds,…}`.
+    fn json(&self) -> String {
+        let words: Vec<String> = self.0.iter().map(|(name, time)| format!("\"{name}\":{time}")).collect();
+        format!("{{{}}}", words.join(","))
+    }
 }
 
 impl Result<'_> {
     pub(crate) fn print(&self, start: Moment, end: Moment) {
         println!(
             "{{\"client\":\"{}\",\"records\":{},\"acknowledged\":{},\"failed\":{},\"seconds\":{:.6},\"cpu_ns\":{},\
-             \"max_rss_bytes\":{},\"send_ns\":{},\"send_first_ns\":{},\"send_settled_ns\":{},\"ack_ns\":{}}}",
+             \"max_rss_bytes\":{},\"threads_ns\":{},\"send_ns\":{},\"send_first_ns\":{},\"send_settled_ns\":{},\"ack_ns\":{}}}",
             self.client,
             self.records,
             self.acknowledged,
@@ -26,6 +45,7 @@ impl Result<'_> {
             (end.at - start.at).as_secs_f64(),
             end.cpu.saturating_sub(start.cpu).as_nanos(),
             usage::max_rss(),
+            self.threads.json(),
             self.calls.all.json(),
             self.calls.first.json(),
             self.calls.settled.json(),
@@ -48,7 +68,15 @@ impl Meter {
 
     /// Ends and writes the result to standard output, with how long answers took.
     pub fn print(self, client: &str, records: u64, latency: Histogram) {
-        let result = Result { client, records, acknowledged: records, failed: 0, calls: Calls::default(), latency };
+        let result = Result {
+            client,
+            records,
+            acknowledged: records,
+            failed: 0,
+            calls: Calls::default(),
+            latency,
+            threads: Threads::default(),
+        };
         result.print(self.start, Moment::now());
     }
 }
