@@ -52,8 +52,10 @@ impl Core {
             "a batch goes again"
         );
         partition.requeue(batch.order, id);
-        // Another batch of it may have to wait for longer.
-        partition.retry_at = partition.retry_at.max(now + pause);
+        // The others follow the first one, and have waited by then.
+        if partition.retry.front().is_some_and(|first| first.1 == id) {
+            partition.retry_at = now + pause;
+        }
         partition.failed_leader = partition.leader_used;
         self.enlist(number);
     }
