@@ -2,21 +2,11 @@
 
 mod core_support;
 
-use core_support::{Act, World, config, ms, secs};
+use core_support::{Act, World, between, config, ms, secs, within_a_fifth};
 use forebay_io::core::CoreConfig;
-use std::time::Duration;
 
 fn delivered(w: &mut World, count: u64) {
     assert!(w.run_until(secs(60), |w| w.records_delivered() == count), "{:?}", w.reports);
-}
-
-/// Pauses between the last connection attempts, from number `from` on.
-fn pauses(w: &World, from: usize) -> Vec<Duration> {
-    w.connected_at[from..].windows(2).map(|two| two[1].since(two[0])).collect()
-}
-
-fn within_a_fifth(pause: Duration, nominal: Duration) -> bool {
-    pause >= nominal.mul_f64(0.799) && pause <= nominal.mul_f64(1.201)
 }
 
 #[test]
@@ -32,7 +22,7 @@ fn reconnects_back_off_twofold_up_to_a_limit_and_begin_anew_after_a_success() {
         w.reset_links();
         w.send(&mut lane, round, 100);
         w.run(secs(8));
-        let pauses = pauses(&w, from);
+        let pauses = between(&w.connected_at[from..]);
         for (pause, nominal) in pauses.iter().zip([100, 200, 400, 800, 1_000, 1_000]) {
             // The first attempt comes 50 ms after the loss.
             assert!(within_a_fifth(*pause, ms(nominal)), "{nominal} ms nominal: {pauses:?}");
@@ -56,7 +46,7 @@ fn a_connection_that_is_not_set_up_in_time_is_given_up_and_the_limit_grows() {
         let mut lane = w.lane(0);
         w.send(&mut lane, 0, 100);
         w.run(secs(110));
-        let pauses = pauses(&w, 0);
+        let pauses = between(&w.connected_at[0..]);
         for (pause, nominal) in pauses.iter().zip([10, 20, 30, 30]) {
             // A backoff of at most 1.2 s comes on top.
             assert!(*pause >= secs(nominal).mul_f64(0.799), "{nominal} s nominal: {pauses:?}");

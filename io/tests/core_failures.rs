@@ -6,40 +6,12 @@ use core_support::{Act, World, config, ms, secs};
 use forebay_engine::Lane;
 use forebay_io::core::{CoreConfig, DeliveryFailure, FailureKind, Request};
 use forebay_io::wire::ErrorCode;
-use std::time::Duration;
-
-fn failures(w: &World) -> Vec<DeliveryFailure> {
-    w.reports.iter().filter_map(|r| r.result.clone().err()).collect()
-}
-
-/// Sends `batches` batches of `count` records on partition 0, each flushed into a request of its own.
-fn send_batches(w: &mut World, lane: &mut forebay_engine::Lane, from: u64, batches: u64, count: u64) {
-    for batch in 0..batches {
-        for n in 0..count {
-            assert!(w.send(lane, from + batch * count + n, 100));
-        }
-        w.request(Request::Flush { token: 1_000 + batch });
-        w.step();
-        w.step();
-    }
-}
-
-/// Delivers a record, so that the connection to the leader is there.
-fn warm_up(w: &mut World, lane: &mut forebay_engine::Lane) {
-    w.send(lane, 999, 100);
-    assert!(w.run_until(secs(1), |w| w.records_delivered() == 1));
-}
-
-fn settled(w: &World) {
-    assert_eq!(w.core.live_batches(), 0, "no batch is left");
-    assert_eq!(w.core.free_segments(), w.core.total_segments(), "all memory is back");
-}
 
 #[test]
 fn a_refused_first_batch_is_sent_again_in_order_and_identical() {
     let mut w = World::new(config(), 2);
     let (mut lane, mut other) = (w.lane(0), w.lane(1));
-    warm_up(&mut w, &mut lane);
+    w.warm_up(&mut lane);
     // NOT_ENOUGH_REPLICAS for the first; those behind it arrive out of order and are refused by the broker itself.
     w.cluster.act = Box::new(|seen| if seen.request == 1 { Act::Refuse(19) } else { Act::Normal });
     for batch in 0..4 {
@@ -57,7 +29,7 @@ fn a_refused_first_batch_is_sent_again_in_order_and_identical() {
     assert_eq!(first[0].bytes, first[1].bytes, "byte for byte");
     assert!(w.cluster.seen.iter().all(|s| s.producer.1 == 0), "no new epoch");
     w.run(secs(1));
-    settled(&w);
+    w.settled();
 }
 
 #[test]
@@ -65,18 +37,18 @@ fn a_lost_answer_is_not_a_duplicate() {
     let mut w = World::new(config(), 1);
     let mut lane = w.lane(0);
     w.cluster.act = Box::new(|seen| if seen.request < 2 { Act::AppendReset } else { Act::Normal });
-    send_batches(&mut w, &mut lane, 0, 4, 5);
+    w.send_batches(&mut lane, 0, 4, 5);
     assert!(w.run_until(secs(10), |w| w.records_delivered() == 20), "{:?}", w.reports);
     assert_eq!(w.cluster.partitions[0].log, (0..20).collect::<Vec<_>>());
     w.run(secs(1));
-    settled(&w);
+    w.settled();
 }
 
 #[test]
 fn a_late_answer_closes_the_connection_and_memory_waits_for_that() {
     let mut w = World::new(CoreConfig { request_timeout: secs(2), delivery_timeout: secs(60), ..config() }, 1);
     let mut lane = w.lane(0);
-    warm_up(&mut w, &mut lane);
+    w.warm_up(&mut lane);
     w.cluster.act = Box::new(|seen| if seen.request == 1 { Act::Silent } else { Act::Normal });
     w.hold_closes = true;
     w.send(&mut lane, 1, 100);
@@ -91,7 +63,7 @@ fn a_late_answer_closes_the_connection_and_memory_waits_for_that() {
     w.finish_close(conn);
     assert!(w.run_until(secs(5), |w| w.records_delivered() == 2));
     w.run(secs(1));
-    settled(&w);
+    w.settled();
 }
 
 #[test]
@@ -104,7 +76,7 @@ fn an_expired_batch_in_flight_reports_at_once_and_keeps_its_memory() {
     assert!(w.run_until(secs(20), |w| w.records_reported() == 1));
     assert!(w.now.since(begin) <= ms(5_010) && w.now.since(begin) >= ms(4_900), "{:?}", w.now);
     let expected = DeliveryFailure { kind: FailureKind::TimedOut { sent: true }, possibly_appended: true };
-    assert_eq!(failures(&w), [expected]);
+    assert_eq!(w.failures(), [expected]);
     assert_eq!(w.core.live_batches(), 1, "in quarantine");
     assert!(w.core.free_segments() < w.core.total_segments());
     // What follows waits until the gap is known, then goes with a new epoch.
@@ -116,7 +88,7 @@ fn an_expired_batch_in_flight_reports_at_once_and_keeps_its_memory() {
     assert_eq!(w.cluster.seen[1].producer.1, 1, "a new epoch");
     assert_eq!(w.cluster.seen[1].sequence, 0);
     w.run(secs(1));
-    settled(&w);
+    w.settled();
 }
 
 #[test]
@@ -130,12 +102,12 @@ fn what_was_never_sent_expires_without_a_trace() {
     assert!(w.run_until(secs(6), |w| w.records_reported() == 10));
     assert!(w.now >= forebay_io::time::Time::ZERO + ms(4_800), "{:?}", w.now);
     let expected = DeliveryFailure { kind: FailureKind::TimedOut { sent: false }, possibly_appended: false };
-    assert!(failures(&w).iter().all(|f| *f == expected));
+    assert!(w.failures().iter().all(|f| *f == expected));
     w.unreachable = false;
     w.send(&mut lane, 10, 100);
     assert!(w.run_until(secs(60), |w| w.records_reported() == 11));
     w.run(secs(1));
-    settled(&w);
+    w.settled();
 }
 
 #[test]
@@ -155,32 +127,7 @@ fn a_backlog_keeps_its_time() {
     assert!((40..=62).contains(&half), "{half} expired after 25 s");
     w.run(secs(6));
     assert_eq!(w.records_reported(), 100);
-    settled(&w);
-}
-
-#[test]
-fn a_moved_leader_is_followed_at_once() {
-    let mut w = World::new(config(), 2);
-    w.cluster.nodes = 2;
-    let mut lane = w.lane(0);
-    w.send(&mut lane, 0, 100);
-    assert!(w.run_until(secs(1), |w| w.records_delivered() == 1));
-    w.cluster.partitions[0].leader = 1;
-    w.cluster.partitions[0].epoch = 5;
-    w.cluster.act = Box::new(|seen| if seen.node == 0 { Act::Hint(1, 5) } else { Act::Normal });
-    let (begin, metadata) = (w.now, w.cluster.metadata_requests);
-    w.send(&mut lane, 1, 100);
-    assert!(w.run_until(secs(1), |w| w.records_delivered() == 2));
-    assert!(w.now.since(begin) < ms(50), "no backoff for a new leader");
-    assert_eq!(w.cluster.metadata_requests, metadata, "the hint is enough");
-    assert_eq!(w.cluster.seen.last().expect("seen").node, 1);
-    // Without a hint the metadata is asked.
-    w.cluster.partitions[0].leader = 0;
-    w.cluster.partitions[0].epoch = 6;
-    w.cluster.act = Box::new(|_| Act::Normal);
-    w.send(&mut lane, 2, 100);
-    assert!(w.run_until(secs(1), |w| w.records_delivered() == 3));
-    assert_eq!(w.cluster.partitions[0].log, [0, 1, 2]);
+    w.settled();
 }
 
 #[test]
@@ -206,11 +153,11 @@ fn too_large_batches_are_split_and_stay_in_order() {
     }
     w.send(&mut a, 20, 5_000);
     assert!(w.run_until(secs(5), |w| w.records_reported() == 41));
-    assert!(matches!(failures(&w)[0].kind, FailureKind::TooLarge { size, .. } if size > 5_000));
+    assert!(matches!(w.failures()[0].kind, FailureKind::TooLarge { size, .. } if size > 5_000));
     w.send(&mut a, 21, 100);
     assert!(w.run_until(secs(5), |w| w.records_delivered() == 41));
     w.run(secs(1));
-    settled(&w);
+    w.settled();
 }
 
 #[test]
@@ -245,7 +192,7 @@ fn a_record_the_broker_finds_wrong_fails_with_its_mates() {
 fn a_fatal_batch_leaves_the_later_ones_to_a_new_epoch() {
     let mut w = World::new(config(), 1);
     let mut lane = w.lane(0);
-    warm_up(&mut w, &mut lane);
+    w.warm_up(&mut lane);
     w.cluster.act = Box::new(|seen| if seen.request == 1 { Act::Refuse(87) } else { Act::Normal });
     w.stalled = true;
     for batch in 0..3 {
@@ -319,82 +266,6 @@ fn hostile_answers_close_the_connection_and_lose_nothing() {
 }
 
 #[test]
-fn retries_end_and_the_last_error_is_reported() {
-    let mut w = World::new(CoreConfig { retries: 2, ..config() }, 1);
-    let mut lane = w.lane(0);
-    w.cluster.act = Box::new(|_| Act::Refuse(7));
-    w.send(&mut lane, 0, 100);
-    assert!(w.run_until(secs(10), |w| w.records_reported() == 1));
-    assert_eq!(w.cluster.seen.len(), 3);
-    let failure = &failures(&w)[0];
-    assert!(matches!(failure.kind, FailureKind::Broker { code: ErrorCode::REQUEST_TIMED_OUT, .. }));
-    assert!(failure.possibly_appended);
-}
-
-/// How long after each attempt at the first batch after a warm-up the next one came, if all but the last end so.
-fn pauses(end: fn() -> Act, attempts: usize) -> Vec<Duration> {
-    let mut w = World::new(config(), 1);
-    let mut lane = w.lane(0);
-    warm_up(&mut w, &mut lane);
-    w.cluster.act = Box::new(move |seen| if seen.request < attempts { end() } else { Act::Normal });
-    w.send(&mut lane, 0, 100);
-    let mut times = Vec::new();
-    for attempt in 0..attempts {
-        assert!(w.run_until(secs(10), |w| w.cluster.seen.len() == 2 + attempt), "attempt {attempt}");
-        times.push(w.now);
-    }
-    assert!(w.run_until(secs(10), |w| w.records_delivered() == 2));
-    w.run(secs(1));
-    settled(&w);
-    times.windows(2).map(|pair| pair[1].since(pair[0])).collect()
-}
-
-/// Each is within a fifth of so many milliseconds, or later by what it takes to learn of it and to send.
-#[track_caller]
-fn assert_about(pauses: &[Duration], expected: &[u64]) {
-    assert_eq!(pauses.len(), expected.len());
-    for (pause, expected) in pauses.iter().zip(expected) {
-        let (least, most) = (ms(expected * 8 / 10), ms(expected * 12 / 10 + 10));
-        assert!((least..=most).contains(pause), "{pauses:?} is not about {expected} ms each");
-    }
-}
-
-#[test]
-fn refused_batches_back_off_twofold_up_to_a_limit() {
-    assert_about(&pauses(|| Act::Refuse(19), 7), &[100, 200, 400, 800, 1_000, 1_000]);
-}
-
-#[test]
-fn after_a_lost_connection_a_batch_waits_for_the_next_one_only_and_then_as_ever() {
-    // 50 ms is reconnect.backoff.ms.
-    assert_about(&pauses(|| Act::AppendReset, 6), &[50, 100, 200, 400, 800]);
-}
-
-#[test]
-fn a_lost_connection_does_not_shorten_the_pause_after_a_refusal() {
-    let mut w = World::new(config(), 1);
-    let mut lane = w.lane(0);
-    warm_up(&mut w, &mut lane);
-    w.cluster.act = Box::new(|seen| match seen.request {
-        1 => Act::Refuse(19),
-        2 => Act::Silent,
-        _ => Act::Normal,
-    });
-    // So that both are on their way before the first is refused.
-    w.delay = ms(5);
-    send_batches(&mut w, &mut lane, 0, 2, 1);
-    w.run(ms(12));
-    assert_eq!(w.cluster.seen.len(), 3);
-    let begin = w.now;
-    w.reset_links();
-    assert!(w.run_until(secs(1), |w| w.cluster.seen.len() == 4));
-    assert!(w.now.since(begin) >= ms(70), "{:?}", w.now.since(begin));
-    assert!(w.run_until(secs(1), |w| w.records_delivered() == 3));
-    w.run(secs(1));
-    settled(&w);
-}
-
-#[test]
 fn a_throttled_broker_is_left_alone_for_so_long() {
     let mut w = World::new(config(), 1);
     let mut lane = w.lane(0);
@@ -415,7 +286,7 @@ fn a_topic_that_may_not_be_written_fails_its_records() {
     let mut lane = w.lane(0);
     w.send(&mut lane, 0, 100);
     assert!(w.run_until(secs(2), |w| w.records_reported() == 1));
-    assert!(matches!(failures(&w)[0].kind, FailureKind::Broker { code: ErrorCode::TOPIC_AUTHORIZATION_FAILED, .. }));
+    assert!(matches!(w.failures()[0].kind, FailureKind::Broker { code: ErrorCode::TOPIC_AUTHORIZATION_FAILED, .. }));
     assert_eq!(w.topics.entry(w.topic).expect("known").error(), 29);
     w.cluster.topic_error = 0;
     w.request(Request::WantTopic(w.topic));
@@ -431,28 +302,9 @@ fn without_authorisation_for_a_producer_id_records_fail_and_the_next_may_fare_be
     let mut lane = w.lane(0);
     w.send(&mut lane, 0, 100);
     assert!(w.run_until(secs(5), |w| w.records_reported() == 1));
-    assert!(matches!(failures(&w)[0].kind, FailureKind::Broker { code: ErrorCode(31), .. }));
+    assert!(matches!(w.failures()[0].kind, FailureKind::Broker { code: ErrorCode(31), .. }));
     w.send(&mut lane, 1, 100);
     assert!(w.run_until(secs(5), |w| w.records_delivered() == 1));
-}
-
-#[test]
-fn one_partition_in_trouble_does_not_stop_its_neighbours() {
-    let mut w = World::new(CoreConfig { retry_backoff: secs(5), retry_backoff_max: secs(5), ..config() }, 4);
-    let mut lanes: Vec<_> = (0..4).map(|p| w.lane(p)).collect();
-    w.cluster.act = Box::new(|seen| if seen.partition == 0 { Act::Refuse(19) } else { Act::Normal });
-    for round in 0..20 {
-        for lane in &mut lanes {
-            w.send(lane, round, 500);
-        }
-        w.run(ms(50));
-    }
-    for partition in 1..4 {
-        assert_eq!(w.cluster.partitions[partition].log.len(), 20);
-    }
-    w.cluster.act = Box::new(|_| Act::Normal);
-    assert!(w.run_until(secs(20), |w| w.records_delivered() == 80));
-    assert_eq!(w.cluster.partitions[0].log, (0..20).collect::<Vec<_>>());
 }
 
 #[test]
@@ -537,18 +389,18 @@ fn reconnects_back_off_and_return_to_the_bootstrap_servers() {
 fn an_expired_batch_whose_answer_comes_late_leaves_no_gap() {
     let mut w = World::new(CoreConfig { request_timeout: secs(30), delivery_timeout: secs(5), ..config() }, 1);
     let mut lane = w.lane(0);
-    warm_up(&mut w, &mut lane);
+    w.warm_up(&mut lane);
     w.stalled = true;
     w.send(&mut lane, 1, 100);
     assert!(w.run_until(secs(20), |w| w.records_reported() == 2));
-    assert!(failures(&w)[0].possibly_appended, "half a request may still be written");
+    assert!(w.failures()[0].possibly_appended, "half a request may still be written");
     w.send(&mut lane, 2, 100);
     w.stalled = false;
     assert!(w.run_until(secs(1), |w| w.records_delivered() == 2));
     assert_eq!(w.cluster.partitions[0].log, [999, 1, 2]);
     assert!(w.cluster.seen.iter().all(|s| s.producer.1 == 0), "no new epoch: {:?}", w.cluster.seen);
     w.run(secs(1));
-    settled(&w);
+    w.settled();
 }
 
 #[test]
@@ -576,7 +428,7 @@ fn a_batch_in_doubt_is_not_renumbered() {
     // reason. Whatever happens between, it goes with its own numbers, and the broker finds the duplicate.
     let mut w = World::new(config(), 1);
     let mut lane = w.lane(0);
-    warm_up(&mut w, &mut lane);
+    w.warm_up(&mut lane);
     w.cluster.act = Box::new(|seen| match seen.request {
         1 => Act::AppendReset,
         2 => Act::Refuse(19),
@@ -594,7 +446,7 @@ fn a_batch_in_doubt_is_not_renumbered() {
 fn an_unknown_producer_in_doubt_fails_rather_than_doubles() {
     let mut w = World::new(config(), 1);
     let mut lane = w.lane(0);
-    warm_up(&mut w, &mut lane);
+    w.warm_up(&mut lane);
     w.cluster.act = Box::new(|seen| match seen.request {
         1 => Act::AppendReset,
         2 => Act::Refuse(47),
@@ -602,7 +454,7 @@ fn an_unknown_producer_in_doubt_fails_rather_than_doubles() {
     });
     w.send(&mut lane, 1, 100);
     assert!(w.run_until(secs(5), |w| w.records_reported() == 2));
-    assert!(failures(&w)[0].possibly_appended);
+    assert!(w.failures()[0].possibly_appended);
     w.send(&mut lane, 2, 100);
     assert!(w.run_until(secs(5), |w| w.records_delivered() == 2));
     assert_eq!(w.cluster.partitions[0].log, [999, 1, 2]);

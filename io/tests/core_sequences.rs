@@ -3,12 +3,8 @@
 mod core_support;
 
 use core_support::{Act, World, config, ms, secs};
-use forebay_io::core::{CoreConfig, DeliveryFailure, FailureKind};
+use forebay_io::core::{CoreConfig, FailureKind};
 use forebay_io::wire::ErrorCode;
-
-fn failures(w: &World) -> Vec<DeliveryFailure> {
-    w.reports.iter().filter_map(|r| r.result.clone().err()).collect()
-}
 
 fn delivered(w: &mut World, count: u64) {
     assert!(w.run_until(secs(30), |w| w.records_delivered() == count), "{:?}", w.reports);
@@ -167,7 +163,7 @@ fn an_unknown_producer_is_retried_renumbered_or_failed_by_what_is_known() {
         reported(&mut w, 2);
         assert_eq!(w.reports[1].result.is_ok(), ok, "{act:?}: {:?}", w.reports[1]);
         if !ok {
-            assert!(failures(&w)[0].possibly_appended);
+            assert!(w.failures()[0].possibly_appended);
         }
         w.send(&mut lane, 2, 100);
         reported(&mut w, 3);
@@ -228,7 +224,7 @@ fn an_expired_batch_is_neither_sent_again_nor_split() {
         }
         w.run(ms(50));
         reported(&mut w, 4);
-        assert_eq!(failures(&w)[0].kind, FailureKind::TimedOut { sent: true });
+        assert_eq!(w.failures()[0].kind, FailureKind::TimedOut { sent: true });
         w.deaf.clear();
         w.run(secs(5));
         assert_eq!(w.cluster.seen.iter().filter(|s| s.ids.contains(&1)).count(), 1, "{act:?}");
@@ -259,7 +255,7 @@ fn when_retries_end_for_one_batch_those_behind_it_go_on_in_order() {
     let lost: u64 = w.reports.iter().filter(|r| r.result.is_err()).map(|r| u64::from(r.count)).sum();
     let log = &w.cluster.partitions[0].log;
     assert_eq!(log.len() as u64, 10 - lost);
-    assert!(log.is_sorted() && failures(&w).iter().all(|f| !f.possibly_appended), "{log:?}");
+    assert!(log.is_sorted() && w.failures().iter().all(|f| !f.possibly_appended), "{log:?}");
     assert!(lost < 9, "only the refused batch fails");
 }
 
@@ -273,7 +269,7 @@ fn a_single_record_too_large_for_the_broker_is_told_its_size_and_what_the_limit_
     let size = w.cluster.seen[0].bytes.len();
     w.send(&mut lane, 1, 5_000);
     reported(&mut w, 2);
-    let failure = failures(&w).remove(0);
+    let failure = w.failures().remove(0);
     let FailureKind::TooLarge { size: told, accepted, .. } = failure.kind else { panic!("{failure:?}") };
     assert_eq!((told, accepted), (w.cluster.seen[1].bytes.len(), size));
     assert!(accepted <= 3_000 && 3_000 < told && !failure.possibly_appended);
@@ -296,7 +292,7 @@ fn a_batch_in_doubt_that_is_then_too_large_fails_rather_than_doubles() {
         w.send(&mut lane, id, 100);
     }
     reported(&mut w, 4);
-    assert!(failures(&w).iter().all(|f| f.possibly_appended));
+    assert!(w.failures().iter().all(|f| f.possibly_appended));
     w.send(&mut lane, 4, 100);
     delivered(&mut w, 2);
     assert_eq!(w.cluster.partitions[0].log, [0, 1, 2, 3, 4]);

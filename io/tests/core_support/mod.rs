@@ -13,7 +13,7 @@ use std::time::Duration;
 pub(crate) use cluster::{Act, Cluster, Partition, Seen};
 use forebay_engine::{Engine, EngineConfig, Lane, LaneId, ProducerEnd, Ring};
 use forebay_io::compress::Compressor;
-use forebay_io::core::{Command, ConnId, Core, CoreConfig, Flushed, PackJob, Report, Request, Wake};
+use forebay_io::core::{Command, ConnId, Core, CoreConfig, DeliveryFailure, Flushed, PackJob, Report, Request, Wake};
 use forebay_io::time::Time;
 use forebay_io::topics::{TopicId, TopicTable};
 use forebay_io::wire::record::{HEAD_MAX, Shape, encode_to};
@@ -107,6 +107,16 @@ pub(crate) struct World {
     sent: BTreeMap<LaneId, u64>,
     /// A socket took bytes in the last step, and may take more.
     written: bool,
+}
+
+/// Pauses between one moment and the next.
+pub(crate) fn between(times: &[Time]) -> Vec<Duration> {
+    times.windows(2).map(|two| two[1].since(two[0])).collect()
+}
+
+/// What a backoff of so long may be: ±20 % (KIP-580).
+pub(crate) fn within_a_fifth(pause: Duration, nominal: Duration) -> bool {
+    pause >= nominal.mul_f64(0.799) && pause <= nominal.mul_f64(1.201)
 }
 
 pub(crate) fn config() -> CoreConfig {
@@ -345,6 +355,35 @@ impl World {
 
     pub(crate) fn records_delivered(&self) -> u64 {
         self.reports.iter().filter(|r| r.result.is_ok()).map(|r| u64::from(r.count)).sum()
+    }
+
+    /// Why records failed, in the order of the reports.
+    pub(crate) fn failures(&self) -> Vec<DeliveryFailure> {
+        self.reports.iter().filter_map(|r| r.result.clone().err()).collect()
+    }
+
+    /// Sends `batches` batches of `count` records on a lane, each flushed into a request of its own.
+    pub(crate) fn send_batches(&mut self, lane: &mut Lane, from: u64, batches: u64, count: u64) {
+        for batch in 0..batches {
+            for n in 0..count {
+                assert!(self.send(lane, from + batch * count + n, 100));
+            }
+            self.request(Request::Flush { token: 1_000 + batch });
+            self.step();
+            self.step();
+        }
+    }
+
+    /// Delivers a record, so that the connection to the leader is there.
+    pub(crate) fn warm_up(&mut self, lane: &mut Lane) {
+        self.send(lane, 999, 100);
+        assert!(self.run_until(secs(1), |w| w.records_delivered() == 1));
+    }
+
+    #[track_caller]
+    pub(crate) fn settled(&self) {
+        assert_eq!(self.core.live_batches(), 0, "no batch is left");
+        assert_eq!(self.core.free_segments(), self.core.total_segments(), "all memory is back");
     }
 
     /// Ports of the nodes to which connections are open.
