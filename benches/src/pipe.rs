@@ -103,7 +103,7 @@ impl Pipe {
     fn wake_up(&mut self, lanes: Range<usize>) {
         let before = self.delivered;
         for lane in lanes.clone() {
-            self.publish_to(lane);
+            self.publish_to(lane, &shape());
         }
         self.turn();
         self.turn();
@@ -119,17 +119,17 @@ impl Pipe {
     /// # Panics
     /// If there is no room: what was published before has to be sent first.
     pub fn publish(&mut self) {
+        let shape = shape();
         for number in 0..RECORDS {
-            self.publish_to(number % self.partitions);
+            self.publish_to(number % self.partitions, &shape);
         }
     }
 
-    fn publish_to(&mut self, lane: usize) {
-        let shape = Shape::measure(5, None, Some(VALUE.len()), &[]).expect("a small record");
+    fn publish_to(&mut self, lane: usize, shape: &Shape) {
         let lane = &mut self.lanes[lane];
         lane.set_window(8192);
         let mut claim = lane.claim(shape.total_len, HEAD_MAX.min(shape.total_len)).expect("there is room");
-        encode_to(&shape, 5, None, Some(black_box(&VALUE)), &[], &mut |bytes: &[u8]| claim.put(bytes));
+        encode_to(shape, 5, None, Some(black_box(&VALUE)), &[], &mut |bytes: &[u8]| claim.put(bytes));
         claim.commit().expect("open");
     }
 
@@ -210,6 +210,11 @@ impl Pipe {
             self.core.received(conn, &answer, self.now);
         }
     }
+}
+
+/// The shape of each record.
+fn shape() -> Shape {
+    Shape::measure(5, None, Some(VALUE.len()), &[]).expect("a small record")
 }
 
 /// What a broker answers to a request, and the partitions in it.

@@ -13,7 +13,7 @@ use crate::usage;
 use crate::values::Values;
 
 /// A thread that is ahead of its pace by less than this goes on: sleeping for less would cost more than it keeps apart.
-const LEAST_SLEEP: Duration = Duration::from_micros(200);
+pub const LEAST_SLEEP: Duration = Duration::from_micros(200);
 /// Without any outcome for so long, the rest never comes.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -164,8 +164,8 @@ pub fn next_random(state: u64) -> u64 {
     state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407)
 }
 
-/// Sleeps until a record is due. False: it is, or nearly.
-fn keep_pace(start: Instant, pace: Duration, record: u64) -> bool {
+/// Sleeps until number `record`, from 0, of what comes at a `pace` is due. False: it is, or nearly.
+pub fn keep_pace(start: Instant, pace: Duration, record: u64) -> bool {
     let due = Duration::from_nanos((pace.as_nanos() as u64).saturating_mul(record));
     let ahead = due.saturating_sub(start.elapsed());
     let sleeps = ahead >= LEAST_SLEEP || (!ahead.is_zero() && pace >= LEAST_SLEEP);

@@ -15,7 +15,7 @@ mod tally;
 mod usage;
 mod values;
 
-pub use drive::{Out, Sender, drive, next_random};
+pub use drive::{LEAST_SLEEP, Out, Sender, drive, keep_pace, next_random};
 pub use histogram::Histogram;
 pub use job::Job;
 pub use meter::Meter;

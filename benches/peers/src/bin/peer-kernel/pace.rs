@@ -1,13 +1,9 @@
 //! Requests at a pace: one whenever a client with that linger would send one, and no second before the first is answered.
 
 use crate::{Seat, read};
-use forebay_peer_driver::Histogram;
+use forebay_peer_driver::{Histogram, LEAST_SLEEP, keep_pace};
 use std::io;
-use std::thread;
 use std::time::{Duration, Instant};
-
-/// How often a thread that keeps the drivers' pace wakes up, and so how often a client without linger has something to send.
-const LEAST: Duration = Duration::from_micros(200);
 
 /// When requests are due.
 #[derive(Debug, Clone, Copy)]
@@ -19,9 +15,9 @@ pub(crate) struct Beat {
 }
 
 impl Beat {
-    /// For so many records a second.
+    /// For so many records a second. A client without linger has something to send as often as a driver wakes up.
     pub(crate) fn new(rate: f64, linger: Duration) -> Self {
-        let records = (rate * linger.max(LEAST).as_secs_f64()).round().max(1.0);
+        let records = (rate * linger.max(LEAST_SLEEP).as_secs_f64()).round().max(1.0);
         Self { records: records as u64, every: Duration::from_secs_f64(records / rate) }
     }
 }
@@ -31,8 +27,7 @@ pub(crate) fn pump(seat: &mut Seat, times: u64, beat: Beat) -> io::Result<Histog
     let mut took = Histogram::default();
     let start = Instant::now();
     for sent in 0..times {
-        let due = Duration::from_nanos((beat.every.as_nanos() as u64).saturating_mul(sent));
-        thread::sleep(due.saturating_sub(start.elapsed()));
+        keep_pace(start, beat.every, sent);
         let before = Instant::now();
         seat.source.write(&mut seat.broker)?;
         read(&mut seat.broker, &mut seat.answer)?;
