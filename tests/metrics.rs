@@ -35,6 +35,7 @@ fn near(a: f64, b: f64) -> bool {
 #[test]
 fn figures_agree_with_what_was_sent() {
     let broker = MockBroker::builder().nodes(2).partitions(2).start().expect("a broker on loopback");
+    fault(&broker, "delay-ms=30"); // the first send is to wait for metadata, however late this thread gets there
     let producer = builder(&broker).set("client.id", "measured").build().expect("a producer");
     let (a, b) = (producer.topic("a").expect("a name"), producer.topic("b").expect("a name"));
     let mut sender = producer.sender().expect("open");
@@ -96,6 +97,7 @@ fn a_full_buffer_shows_and_empties_again() {
     let producer =
         builder(&broker).set("buffer.memory", "65536").set("max.block.ms", "50").build().expect("a producer");
     let topic = producer.topic("full").expect("a name");
+    producer.partitions_for(topic, LONG).expect("known"); // `max.block.ms` is for memory here, not for metadata
     let mut sender = producer.sender().expect("open");
     sender.send(Record::to(topic).value(b"first")).expect("accepted");
     producer.flush(LONG).expect("delivered");
