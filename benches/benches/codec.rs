@@ -1,6 +1,7 @@
 //! The wire codec on its own: a record encoded, a batch's records walked and summed, a batch header.
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use forebay_benches::MIXED;
 use forebay_io::wire::batch::{BATCH_HEADER_LEN, BatchHeader, NO_SEQUENCE};
 use forebay_io::wire::crc::crc32c;
 use forebay_io::wire::record::{RecordHeader, Shape, encode};
@@ -63,33 +64,39 @@ fn record(c: &mut Criterion) {
     group.finish();
 }
 
-/// A batch of 16 KiB, which lies in segments of 4 KiB.
+/// A batch of 16 KiB, which lies in segments of 4 KiB: of records of one size, and of records of which each has another size than
+/// the one before.
 fn walk(c: &mut Criterion) {
     const BATCH: usize = 16 * 1024;
     let mut group = c.benchmark_group("codec/walk_16_kib");
     group.throughput(Throughput::Bytes(BATCH as u64));
-    for size in [16, 100, 1024] {
-        let one = encoded(&vec![7u8; size], &[]);
-        let per_slice = 4096 / one.len();
-        let mut slice = one.repeat(per_slice);
-        group.bench_function(BenchmarkId::new("walk_stamp_crc", size), |b| {
+    for (name, sizes) in [("16", &[16][..]), ("100", &[100]), ("1024", &[1024]), ("mixed", &MIXED)] {
+        let (mut slice, mut per_slice) = (Vec::new(), 0);
+        for record in sizes.iter().cycle().map(|size| encoded(&vec![7u8; *size], &[])) {
+            if slice.len() + record.len() > 4096 {
+                break;
+            }
+            slice.extend(record);
+            per_slice += 1;
+        }
+        group.bench_function(BenchmarkId::new("walk_stamp_crc", name), |b| {
             b.iter(|| {
                 let mut walker = Walker::new(8192, BATCH);
                 for _ in 0..4 {
-                    assert_eq!(walker.walk(black_box(&mut slice)), per_slice * one.len());
+                    assert_eq!(walker.walk(black_box(&mut slice)), slice.len());
                 }
                 assert_eq!(walker.count() as usize, 4 * per_slice);
                 walker.crc()
             });
         });
-        group.bench_function(BenchmarkId::new("crc_alone", size), |b| {
+        group.bench_function(BenchmarkId::new("crc_alone", name), |b| {
             b.iter(|| {
                 for _ in 0..4 {
                     black_box(crc32c(black_box(&slice)));
                 }
             });
         });
-        group.bench_function(BenchmarkId::new("empty_loop", size), |b| {
+        group.bench_function(BenchmarkId::new("empty_loop", name), |b| {
             b.iter(|| {
                 for _ in 0..4 {
                     black_box(&mut slice);

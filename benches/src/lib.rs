@@ -11,6 +11,8 @@ use forebay_engine::{Ahead, ClaimError, Engine, EngineConfig, IoSide, Lane, Lane
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+/// Sizes of values of which no two that follow each other are alike.
+pub const MIXED: [usize; 12] = [40, 212, 97, 300, 63, 151, 78, 260, 119, 45, 183, 230];
 /// Bytes of a segment, as a producer uses them by default.
 pub const SEGMENT: usize = 2048;
 /// Bytes of a record's head, which must not straddle segments.

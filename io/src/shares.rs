@@ -35,6 +35,11 @@ impl Shares {
         fastrand::u32(0..partitions.get())
     }
 
+    /// Whether somebody has drawn since the last [`Shares::was_asked`].
+    pub(crate) fn is_asked(&self) -> bool {
+        self.asked.load(Ordering::Relaxed)
+    }
+
     /// Whether somebody has drawn since the last call.
     pub(crate) fn was_asked(&self) -> bool {
         self.asked.load(Ordering::Relaxed) && self.asked.swap(false, Ordering::Relaxed)

@@ -262,8 +262,33 @@ fn walking_again_stamps_again() {
 }
 
 #[test]
+fn a_record_that_looks_like_the_one_before_is_not_taken_for_it() {
+    let at = |ts_delta, len: usize| Sample { ts_delta, ..record(None, Some(&vec![7; len])) };
+    // Lengths of one byte and two that share their first, moments that share their first byte, and both ways to read a head.
+    for other in [at(5, 10), at(5, 12), at(5, 74), at(5, 202), at(6, 11), at(5 + 64, 11), at(-6, 11), at(9000, 11)] {
+        for usual in [at(5, 11), at(5, 75), at(70, 11)] {
+            let row = [&usual, &usual, &other, &usual, &other, &other, &usual, &usual, &usual, &other];
+            let samples: Vec<Sample> = row.into_iter().cloned().collect();
+            round_trip(&samples);
+            let latest = samples.iter().map(|sample| sample.ts_delta).max();
+            let mut bytes: Vec<u8> = samples.iter().flat_map(Sample::encoded).collect();
+            let mut walker = Walker::new(MAX_RECORDS, usize::MAX);
+            assert_eq!((walker.walk(&mut bytes), walker.count()), (bytes.len(), 10));
+            assert_eq!(Some(walker.max_ts_delta()), latest);
+        }
+    }
+}
+
+#[test]
+fn after_records_of_many_sizes_those_of_one_size_are_read_as_well() {
+    let sizes = (0..60).chain([30; 200]).chain(0..60).chain([30; 3]).chain([31; 3]);
+    round_trip(&sizes.map(|len| record(None, Some(&vec![1; len]))).collect::<Vec<_>>());
+}
+
+#[test]
 fn bytes_that_are_no_record_poison_the_walker() {
     let good = record(None, Some(b"0123456789")).encoded();
+    let alike = good.repeat(3);
     for (name, at, byte) in [
         ("odd length, negative", 0, good[0] | 1),
         ("too short for what it holds", 0, 12),
@@ -277,6 +302,13 @@ fn bytes_that_are_no_record_poison_the_walker() {
         assert_eq!(walker.walk(&mut bytes), good.len(), "{name}");
         assert!(walker.poisoned(), "{name}");
         assert_eq!((walker.count(), walker.crc()), (1, crc32c(&good)), "what came before is sound: {name}");
+
+        let mut bytes = alike.clone();
+        bytes[2 * good.len() + at] = byte;
+        let mut walker = Walker::new(MAX_RECORDS, usize::MAX);
+        assert_eq!(walker.walk(&mut bytes), 2 * good.len(), "behind two that are alike: {name}");
+        assert!(walker.poisoned(), "{name}");
+        assert_eq!(walker.walk(&mut good.clone()), 0, "nor anything behind it: {name}");
     }
     for cut in 1..5 {
         let mut walker = Walker::new(MAX_RECORDS, usize::MAX);

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use forebay::{Producer, Record, Sender, Topic};
 use forebay_benches::pipe::{Pipe, RECORDS, VALUE};
-use forebay_benches::{engine, publish, release, take};
+use forebay_benches::{MIXED, engine, publish, release, take};
 use forebay_io::wire::record::{Shape, encode};
 use forebay_io::wire::walk::Walker;
 use forebay_mock_broker::MockBroker;
@@ -28,7 +28,7 @@ struct Path {
     run: fn() -> u64,
 }
 
-const PATHS: [Path; 14] = [
+const PATHS: [Path; 15] = [
     Path { name: "send/100", unit: "record", run: || send(1, 100, None) },
     Path { name: "send/16", unit: "record", run: || send(1, 16, None) },
     Path { name: "send/1024", unit: "record", run: || send(1, 1024, None) },
@@ -39,7 +39,9 @@ const PATHS: [Path; 14] = [
     Path { name: "engine/publish/100", unit: "record", run: publish_100 },
     Path { name: "engine/take_release/100", unit: "record", run: take_release_100 },
     Path { name: "codec/measure_encode/100", unit: "record", run: measure_encode_100 },
-    Path { name: "codec/walk_stamp_crc/100", unit: "record", run: walk_100 },
+    Path { name: "codec/walk_stamp_crc/100", unit: "record", run: || walk(&[100]) },
+    // No head is that of the record before.
+    Path { name: "codec/walk_stamp_crc/mixed", unit: "record", run: || walk(&MIXED) },
     Path { name: "core/turn/1-partition/100", unit: "record", run: || turn(1, 0) },
     Path { name: "core/turn/16-partitions/100", unit: "record", run: || turn(16, 0) },
     // A turn's cost follows the active lanes: the same as the one above.
@@ -143,16 +145,16 @@ fn take_release_100() -> u64 {
     lane(false)
 }
 
-fn encoded() -> Vec<u8> {
-    let shape = Shape::measure(5, None, Some(VALUE.len()), &[]).expect("a small record");
+fn encoded(size: usize) -> Vec<u8> {
+    let shape = Shape::measure(5, None, Some(size), &[]).expect("a small record");
     let mut out = vec![0; shape.total_len];
-    encode(&shape, 5, None, Some(&VALUE), &[], &mut out);
+    encode(&shape, 5, None, Some(&vec![0x5a; size]), &[], &mut out);
     out
 }
 
 fn measure_encode_100() -> u64 {
     const COUNT: u64 = 1_000;
-    let mut out = encoded();
+    let mut out = encoded(VALUE.len());
     counted(|| {
         for _ in 0..COUNT {
             let value = black_box(&VALUE[..]);
@@ -164,17 +166,22 @@ fn measure_encode_100() -> u64 {
     COUNT
 }
 
-/// A batch of 16 KiB in slices of a segment.
-fn walk_100() -> u64 {
+/// A batch of 16 KiB in slices of 4, with values of these sizes over and over.
+fn walk(sizes: &[usize]) -> u64 {
     const BATCHES: usize = 32;
-    let record = encoded();
-    let per_slice = 4096 / record.len();
-    let mut slice = record.repeat(per_slice);
+    let (mut slice, mut per_slice) = (Vec::new(), 0);
+    for record in sizes.iter().cycle().map(|size| encoded(*size)) {
+        if slice.len() + record.len() > 4096 {
+            break;
+        }
+        slice.extend(record);
+        per_slice += 1;
+    }
     counted(|| {
         for _ in 0..BATCHES {
             let mut walker = Walker::new(8192, 16 * 1024);
             for _ in 0..4 {
-                assert_eq!(walker.walk(black_box(&mut slice)), per_slice * record.len());
+                assert_eq!(walker.walk(black_box(&mut slice)), slice.len());
             }
             black_box(walker.crc());
         }

@@ -36,6 +36,8 @@ pub(crate) struct Flow {
     trip: Option<(Duration, Time)>,
     /// Requests made from this moment on measure the round trip anew.
     probing_since: Option<Time>,
+    /// What follows from all that, or less than [`FLOOR`]: asked for each partition of each turn, and changed by answers alone.
+    window: usize,
 }
 
 /// What is remembered of a request until its answer comes.
@@ -77,6 +79,7 @@ impl Flow {
             self.rates_since = now;
         }
         self.rates[0] = self.rates[0].max(rate);
+        self.window = self.measured().unwrap_or(FLOOR);
     }
 
     fn see_trip(&mut self, trip: Duration, from: Time, now: Time) {
@@ -93,12 +96,17 @@ impl Flow {
         }
     }
 
-    /// How many bytes may be in flight.
-    pub(crate) fn window(&self) -> usize {
-        let Some((trip, _)) = self.trip.filter(|_| self.probing_since.is_none()) else { return FLOOR };
+    /// The window that was measured; None while the round trip is not known.
+    fn measured(&self) -> Option<usize> {
+        let (trip, _) = self.trip.filter(|_| self.probing_since.is_none())?;
         let rate = u128::from(self.rates[0].max(self.rates[1]));
         let product = u128::from(GAIN) * rate * trip.as_nanos() / 1_000_000_000;
-        usize::try_from(product).unwrap_or(usize::MAX).max(FLOOR)
+        Some(usize::try_from(product).unwrap_or(usize::MAX))
+    }
+
+    /// How many bytes may be in flight.
+    pub(crate) fn window(&self) -> usize {
+        self.window.max(FLOOR)
     }
 
     /// Whether the window is open.

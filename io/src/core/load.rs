@@ -36,17 +36,31 @@ struct Topic {
 }
 
 impl Loads {
-    /// A topic that is looked at this time, or None. Asked for each active partition, so the answer is kept for the round.
-    fn topic(&mut self, id: TopicId, table: &TopicTable) -> Option<&mut Topic> {
+    /// A partition of this topic has been sent to.
+    pub(super) fn know(&mut self, id: TopicId, table: &TopicTable) {
         if self.topics.len() <= id.index() {
             self.topics.resize_with(id.index() + 1, || None);
         }
         let place = &mut self.topics[id.index()];
-        if place.is_none() {
-            let entry = table.entry(id)?;
+        if place.is_none()
+            && let Some(entry) = table.entry(id)
+        {
             *place = Some(Topic { entry, waiting: Vec::new(), round: 0, wanted: false });
         }
-        let topic = place.as_mut()?;
+    }
+
+    /// Whether there is a topic to be looked at: else ten thousand partitions would be looked through for none.
+    fn is_anyone_drawing(&self) -> bool {
+        self.topics
+            .iter()
+            .flatten()
+            .map(|topic| topic.entry.shares())
+            .any(|shares| shares.is_asked() || shares.are_uneven())
+    }
+
+    /// A topic that is looked at this time, or None. Asked for each active partition, so the answer is kept for the round.
+    fn topic(&mut self, id: TopicId) -> Option<&mut Topic> {
+        let topic = self.topics.get_mut(id.index())?.as_mut()?;
         if topic.round != self.round {
             topic.round = self.round;
             let partitions = topic.entry.partitions() as usize;
@@ -73,17 +87,18 @@ impl Core {
         loads.round += 1;
         loads.seen.clear();
         for at in 0..loads.uneven.len() {
-            loads.topic(loads.uneven[at], &self.topics);
+            loads.topic(loads.uneven[at]);
         }
         let mut looks = 0_u32;
         let pressure = self.io.waiting_senders() > 0;
         for broker in 0..self.brokers.len() {
             self.brokers.get_mut(broker).owed = false;
         }
-        for at in 0..self.active.len() {
+        let active = if loads.is_anyone_drawing() { self.active.len() } else { 0 };
+        for at in 0..active {
             let number = self.active[at];
             let (topic, index) = (self.partitions[number as usize].topic, self.partitions[number as usize].index);
-            if loads.topic(topic, &self.topics).is_none() {
+            if loads.topic(topic).is_none() {
                 continue;
             }
             let (waiting, due) = self.waiting(number, pressure, now);
@@ -91,7 +106,7 @@ impl Core {
             if due && let Some(broker) = self.brokers.find(self.metadata.leader(topic, index).node) {
                 self.brokers.get_mut(broker).owed = true;
             }
-            let place = loads.topic(topic, &self.topics).and_then(|t| t.waiting.get_mut(usize::try_from(index).ok()?));
+            let place = loads.topic(topic).and_then(|t| t.waiting.get_mut(usize::try_from(index).ok()?));
             if let Some(place) = place {
                 *place = Some(batches(waiting, self.cfg.batch_size));
             }

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use forebay_engine::{LaneId, mutant};
+use smallvec::SmallVec;
 
 use super::batch::{Batch, BatchId, Identity};
 use super::ports::ConnId;
@@ -26,8 +27,9 @@ impl Leader {
 pub(crate) struct Partition {
     pub(crate) topic: TopicId,
     pub(crate) index: i32,
-    /// Its active lanes; the next batch begins with number `next_lane`.
-    pub(crate) lanes: Vec<LaneId>,
+    /// Its active lanes, a few of them in place: of ten thousand partitions each place elsewhere is one more that is in no cache. The
+    /// next batch begins with number `next_lane`.
+    pub(crate) lanes: SmallVec<[LaneId; 4]>,
     pub(crate) next_lane: usize,
     /// In the core's list of partitions to look at.
     pub(crate) listed: bool,
@@ -67,7 +69,7 @@ impl Partition {
         Self {
             topic,
             index,
-            lanes: Vec::new(),
+            lanes: SmallVec::new(),
             next_lane: 0,
             listed: false,
             blocked: false,

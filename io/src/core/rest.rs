@@ -76,6 +76,9 @@ impl Core {
             for partition in self.active.iter().map(|number| &self.partitions[*number as usize]) {
                 active |= !partition.lanes.is_empty();
                 watched |= !partition.lanes.is_empty() && !partition.blocked;
+                if watched {
+                    break;
+                }
             }
         }
         if !active {

@@ -104,6 +104,7 @@ impl Core {
         }
         let (topic, index) = TopicId::of_tag(tag);
         self.want_topic(topic, now);
+        self.loads.know(topic, &self.topics);
         let number = self.partitions.len() as u32;
         self.partitions.push(Partition::new(topic, index as i32));
         self.by_tag.insert(tag, number);

@@ -89,7 +89,11 @@ impl ErrorCode {
     ///
     /// A code that is not in the table is [`ErrorClass::FatalBatch`]: Kafka's own clients read an unknown code as
     /// `UNKNOWN_SERVER_ERROR`, which is not retriable and fails the batch.
+    #[inline]
     pub fn class(self) -> ErrorClass {
+        if self.is_none() {
+            return ErrorClass::None; // asked for each batch and each answer
+        }
         self.row().map_or(ErrorClass::FatalBatch, |row| row.2)
     }
 

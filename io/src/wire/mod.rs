@@ -25,6 +25,7 @@ pub mod crc;
 pub mod error;
 pub mod error_code;
 pub mod frame;
+mod head;
 pub mod murmur2;
 pub mod produce;
 mod reader;

@@ -3,8 +3,8 @@
 
 use crc_fast::{CrcAlgorithm, Digest};
 
+use super::head::Heads;
 use super::record::MAX_RECORDS;
-use super::varint::{read32, read64, unzigzag32, unzigzag64};
 
 /// Bytes that are fetched, walked and summed together: few enough to stay in a first-level cache meanwhile.
 const BLOCK: usize = 4096;
@@ -27,15 +27,6 @@ pub struct Walker {
     max_ts_delta: i64,
     poisoned: bool,
     digest: Digest,
-}
-
-/// A record's head as parsed.
-struct Head {
-    /// Bytes of the whole record.
-    total: usize,
-    /// Where in the record its offset delta stands.
-    offset_at: usize,
-    ts_delta: i64,
 }
 
 impl Walker {
@@ -63,6 +54,9 @@ impl Walker {
     /// Accepts records from the front of `slice`, stamps them, and returns how many bytes it took. Fewer than
     /// `slice.len()` means that the batch is full (or [`poisoned`](Self::poisoned)).
     pub fn walk(&mut self, slice: &mut [u8]) -> usize {
+        if self.poisoned {
+            return 0;
+        }
         let mut at = self.skip.min(slice.len());
         self.skip -= at;
         let mut summed = 0;
@@ -80,37 +74,49 @@ impl Walker {
     }
 
     /// Accepts the records that begin before `block`. True: the batch is full.
+    ///
+    /// What changes with each record stays in registers until the end: of a short record that is a good part of the time.
     #[inline(always)]
     fn walk_to(&mut self, block: usize, at: &mut usize, slice: &mut [u8]) -> bool {
-        while *at < block {
-            if self.count >= self.max_records || self.poisoned {
-                return true;
+        let from = *at;
+        let limit = from.saturating_add(self.max_bytes.saturating_sub(self.bytes));
+        let (mut here, mut count, mut latest) = (from, self.count, self.max_ts_delta);
+        let mut heads = Heads::NONE;
+        let full = loop {
+            if here >= block {
+                break false;
             }
-            let Some(head) = parse_head(&slice[*at..]) else {
+            if count >= self.max_records {
+                break true;
+            }
+            let rest = &mut slice[here..];
+            let Some(head) = heads.read(rest) else {
                 self.poisoned = true;
-                return true;
+                break true;
             };
-            if self.count > 0 && head.total > self.max_bytes.saturating_sub(self.bytes) {
-                return true;
+            let next = here.saturating_add(head.total);
+            if next > limit && count > 0 {
+                break true;
             }
-            let Some(field) = slice[*at + head.offset_at..].first_chunk_mut::<2>() else {
+            let Some(field) = rest.get_mut(head.offset_at..).and_then(<[u8]>::first_chunk_mut::<2>) else {
                 self.poisoned = true;
-                return true;
+                break true;
             };
             // zigzag of a number that is not negative is its double; count < 8192, so 14 bits hold it
-            *field = [(self.count << 1) as u8 | 0x80, (self.count >> 6) as u8];
-            self.count += 1;
-            self.bytes = self.bytes.saturating_add(head.total);
-            self.max_ts_delta = self.max_ts_delta.max(head.ts_delta);
-            let left = slice.len() - *at;
-            if head.total > left {
-                self.skip = head.total - left;
-                *at = slice.len();
-            } else {
-                *at += head.total;
-            }
+            *field = (((count << 1) & 0x7f | 0x80 | (count >> 6) << 8) as u16).to_le_bytes();
+            count += 1;
+            latest = latest.max(head.ts_delta);
+            here = next;
+        };
+        self.count = count;
+        self.max_ts_delta = latest;
+        self.bytes = self.bytes.saturating_add(here - from);
+        if here > slice.len() {
+            self.skip = here - slice.len();
+            here = slice.len();
         }
-        false
+        *at = here;
+        full
     }
 
     /// Records accepted.
@@ -154,68 +160,4 @@ fn fetch(bytes: &[u8]) {
         all ^= line[0];
     }
     std::hint::black_box(all);
-}
-
-/// Parses the head at the front of `bytes`. `None` if it is not one that the record encoder writes.
-#[inline(always)]
-fn parse_head(bytes: &[u8]) -> Option<Head> {
-    if let Some(word) = bytes.first_chunk::<8>()
-        && let Some(head) = parse_head_word(u64::from_le_bytes(*word))
-    {
-        return Some(head);
-    }
-    parse_head_plainly(bytes)
-}
-
-/// The usual head, which fits eight bytes: a length of one or two bytes or three, a delta of one or two.
-///
-/// The branches predict well, and so the next record's address does not wait for arithmetic over the lengths' lengths.
-#[inline(always)]
-fn parse_head_word(word: u64) -> Option<Head> {
-    let (zlen, n) = if word & 0x80 == 0 {
-        (word & 0x7f, 1)
-    } else if word & 0x8000 == 0 {
-        ((word & 0x7f) | ((word >> 1) & 0x3f80), 2)
-    } else if word & 0x80_0000 == 0 {
-        ((word & 0x7f) | ((word >> 1) & 0x3f80) | ((word >> 2) & 0x1f_c000), 3)
-    } else {
-        return None;
-    };
-    let rest = word >> (8 * n);
-    let (zts, m) = if rest & 0x8000 == 0 {
-        ((rest >> 8) & 0x7f, 1)
-    } else if rest & 0x80_0000 == 0 {
-        (((rest >> 8) & 0x7f) | ((rest >> 9) & 0x3f80), 2)
-    } else {
-        return None;
-    };
-    // attributes 0; first byte of the offset delta continues, second ends; length not negative and not too small
-    let offset = rest >> (8 + 8 * m);
-    let body = zlen >> 1;
-    if rest & 0xff != 0 || offset & 0x8080 != 0x0080 || zlen & 1 != 0 || body < min_body(m) {
-        return None;
-    }
-    let ts_delta = unzigzag64(zts);
-    Some(Head { total: n + body as usize, offset_at: n + 1 + m as usize, ts_delta })
-}
-
-#[cold]
-#[inline(never)]
-fn parse_head_plainly(bytes: &[u8]) -> Option<Head> {
-    let (zlen, n) = read32(bytes)?;
-    let (&attributes, rest) = bytes.get(n..)?.split_first()?;
-    let (zts, m) = read64(rest)?;
-    let offset = rest.get(m..)?.first_chunk::<2>()?;
-    let body = u64::try_from(unzigzag32(zlen)).ok()?;
-    if attributes != 0 || offset[0] < 0x80 || offset[1] >= 0x80 || body < min_body(m as u64) {
-        return None;
-    }
-    let total = n.checked_add(usize::try_from(body).ok()?)?;
-    Some(Head { total, offset_at: n + 1 + m, ts_delta: unzigzag64(zts) })
-}
-
-/// The smallest body with a timestamp delta of `ts_len` bytes: attributes, offset delta, and three lengths of one byte.
-#[inline(always)]
-const fn min_body(ts_len: u64) -> u64 {
-    1 + ts_len + 2 + 3
 }
