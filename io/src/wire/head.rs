@@ -13,8 +13,8 @@ pub(super) struct Head {
     pub(super) ts_delta: i64,
 }
 
-/// Reads one head after the other, and remembers the last: records of one size and one millisecond have the same. Then nothing
-/// is parsed, and the place of the next record does not wait until this one's length is read.
+/// Reads one head after the other, for a block of records, and remembers the last: records of one size and one millisecond have
+/// the same. Then nothing is parsed, and the place of the next record does not wait until this one's length is read.
 #[derive(Copy, Clone)]
 pub(super) struct Heads {
     /// The bits of the last head that must be the same, in the record's first word: all but the number in the offset delta.
@@ -25,7 +25,8 @@ pub(super) struct Heads {
     misses: u32,
 }
 
-/// Records of many sizes cost a comparison more, which is seldom worth its while: so no more of them.
+/// Records of many sizes cost a comparison each, which is seldom worth its while: after so many in a row the rest of a block goes
+/// without.
 const MISSES: u32 = 4;
 
 impl Heads {
