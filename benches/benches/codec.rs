@@ -1,7 +1,7 @@
 //! The wire codec on its own: a record encoded, a batch's records walked and summed, a batch header.
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use forebay_benches::MIXED;
+use forebay_benches::{MIXED, slice_of};
 use forebay_io::wire::batch::{BATCH_HEADER_LEN, BatchHeader, NO_SEQUENCE};
 use forebay_io::wire::crc::crc32c;
 use forebay_io::wire::record::{RecordHeader, Shape, encode};
@@ -71,14 +71,7 @@ fn walk(c: &mut Criterion) {
     let mut group = c.benchmark_group("codec/walk_16_kib");
     group.throughput(Throughput::Bytes(BATCH as u64));
     for (name, sizes) in [("16", &[16][..]), ("100", &[100]), ("1024", &[1024]), ("mixed", &MIXED)] {
-        let (mut slice, mut per_slice) = (Vec::new(), 0);
-        for record in sizes.iter().cycle().map(|size| encoded(&vec![7u8; *size], &[])) {
-            if slice.len() + record.len() > 4096 {
-                break;
-            }
-            slice.extend(record);
-            per_slice += 1;
-        }
+        let (mut slice, per_slice) = slice_of(sizes, |size| encoded(&vec![7u8; size], &[]));
         group.bench_function(BenchmarkId::new("walk_stamp_crc", name), |b| {
             b.iter(|| {
                 let mut walker = Walker::new(8192, BATCH);

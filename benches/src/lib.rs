@@ -13,6 +13,20 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Sizes of values of which no two that follow each other are alike.
 pub const MIXED: [usize; 12] = [40, 212, 97, 300, 63, 151, 78, 260, 119, 45, 183, 230];
+
+/// A slice of 4 KiB at most, filled with whole records whose values have these sizes, over and over; and how many they are.
+pub fn slice_of(sizes: &[usize], encoded: impl Fn(usize) -> Vec<u8>) -> (Vec<u8>, usize) {
+    let (mut slice, mut count) = (Vec::new(), 0);
+    for record in sizes.iter().cycle().map(|size| encoded(*size)) {
+        if slice.len() + record.len() > 4096 {
+            break;
+        }
+        slice.extend(record);
+        count += 1;
+    }
+    (slice, count)
+}
+
 /// Bytes of a segment, as a producer uses them by default.
 pub const SEGMENT: usize = 2048;
 /// Bytes of a record's head, which must not straddle segments.

@@ -42,7 +42,7 @@ impl Shares {
 
     /// Whether somebody has drawn since the last call.
     pub(crate) fn was_asked(&self) -> bool {
-        self.asked.load(Ordering::Relaxed) && self.asked.swap(false, Ordering::Relaxed)
+        self.is_asked() && self.asked.swap(false, Ordering::Relaxed)
     }
 
     /// Publishes the shares that follow from what waits for each partition; `None` is not to be drawn. False if a reader

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use forebay::{Producer, Record, Sender, Topic};
 use forebay_benches::pipe::{Pipe, RECORDS, VALUE};
-use forebay_benches::{MIXED, engine, publish, release, take};
+use forebay_benches::{MIXED, engine, publish, release, slice_of, take};
 use forebay_io::wire::record::{Shape, encode};
 use forebay_io::wire::walk::Walker;
 use forebay_mock_broker::MockBroker;
@@ -169,14 +169,7 @@ fn measure_encode_100() -> u64 {
 /// A batch of 16 KiB in slices of 4, with values of these sizes over and over.
 fn walk(sizes: &[usize]) -> u64 {
     const BATCHES: usize = 32;
-    let (mut slice, mut per_slice) = (Vec::new(), 0);
-    for record in sizes.iter().cycle().map(|size| encoded(*size)) {
-        if slice.len() + record.len() > 4096 {
-            break;
-        }
-        slice.extend(record);
-        per_slice += 1;
-    }
+    let (mut slice, per_slice) = slice_of(sizes, encoded);
     counted(|| {
         for _ in 0..BATCHES {
             let mut walker = Walker::new(8192, 16 * 1024);

@@ -36,7 +36,8 @@ pub(crate) struct Flow {
     trip: Option<(Duration, Time)>,
     /// Requests made from this moment on measure the round trip anew.
     probing_since: Option<Time>,
-    /// What follows from all that, or less than [`FLOOR`]: asked for each partition of each turn, and changed by answers alone.
+    /// What follows from all that, 0 while the round trip is not known: asked for each partition of each turn, and changed by answers
+    /// alone.
     window: usize,
 }
 
@@ -79,7 +80,7 @@ impl Flow {
             self.rates_since = now;
         }
         self.rates[0] = self.rates[0].max(rate);
-        self.window = self.measured().unwrap_or(FLOOR);
+        self.window = self.measured().unwrap_or_default();
     }
 
     fn see_trip(&mut self, trip: Duration, from: Time, now: Time) {

@@ -15,7 +15,6 @@ pub(super) struct Head {
 
 /// Reads one head after the other, for a block of records, and remembers the last: records of one size and one millisecond have
 /// the same. Then nothing is parsed, and the place of the next record does not wait until this one's length is read.
-#[derive(Copy, Clone)]
 pub(super) struct Heads {
     /// The bits of the last head that must be the same, in the record's first word: all but the number in the offset delta.
     mask: u64,
