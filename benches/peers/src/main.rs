@@ -151,7 +151,7 @@ fn contest(options: &Options, drivers: &Drivers, chosen: &[Scenario], out: &Path
     let mut cells: Vec<(&Scenario, Entry)> = Vec::new();
     for scenario in chosen {
         if scenario.against == Against::Kafka && kafka.is_none() {
-            eprintln!("SKIPPED {}: the real Kafka needs Java", scenario.name);
+            eprintln!("SKIPPED {}: the real Kafka needs Java, among --peers as well", scenario.name);
             continue;
         }
         // A small round tries each peer's two settings once.
@@ -178,6 +178,9 @@ fn contest(options: &Options, drivers: &Drivers, chosen: &[Scenario], out: &Path
         for scenario in chosen {
             let mut turn: Vec<Entry> =
                 cells.iter().filter(|(of, _)| of.name == scenario.name).map(|(_, entry)| *entry).collect();
+            if turn.is_empty() {
+                continue; // what an earlier run has measured stays
+            }
             random.shuffle(&mut turn);
             for entry in turn {
                 let mut shot = range.shoot(scenario, entry, round)?;

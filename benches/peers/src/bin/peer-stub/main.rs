@@ -93,6 +93,7 @@ fn report(broker: &MockBroker) -> Result<serde_json::Value, Box<dyn Error>> {
         "records": summary.records(),
         "batches": summary.partitions.iter().map(|p| p.batches).sum::<u64>(),
         "bytes": summary.partitions.iter().map(|p| p.bytes).sum::<u64>(),
+        "partitions_written": summary.partitions.iter().filter(|p| p.batches > 0).count(),
         "duplicates": summary.duplicates(),
         "refused": summary.partitions.iter().map(|p| p.refused).sum::<u64>(),
         "produce_requests": summary.requests("Produce"),
