@@ -90,7 +90,7 @@ pub(crate) fn entries(scenario: &Scenario) -> Vec<Entry> {
     }
     // Its outcomes may be told by one thread only.
     let all = matches!(scenario.who, Who::All | Who::AllAndKernel | Who::Floors);
-    if all && scenario.senders == 1 && scenario.against == Against::Stub {
+    if all && scenario.senders == 1 && matches!(scenario.against, Against::Stub | Against::Kafka) {
         entries.push(entry(Peer::Driver, Tuning::Default));
     }
     entries

@@ -71,13 +71,13 @@ impl Range<'_> {
         let text = scenario.codec.is_some();
         let topic = format!("{}-{}-{number}", scenario.name, entry.to_string().replace([' ', ','], ""));
         let mut job = Job { records, warmup, text, bootstrap: String::new(), topic };
+        if entry.peer == Peer::Driver {
+            "none".clone_into(&mut job.bootstrap);
+            return self.drive(scenario, entry, &job, None);
+        }
         if let Some(kafka) = self.kafka.filter(|_| scenario.against == Against::Kafka) {
             kafka.create_topic(&job.topic, scenario.partitions)?;
             job.bootstrap = kafka.bootstrap();
-            return self.drive(scenario, entry, &job, None);
-        }
-        if entry.peer == Peer::Driver {
-            "none".clone_into(&mut job.bootstrap);
             return self.drive(scenario, entry, &job, None);
         }
         let mut stub = Stub::start(&stub_words(scenario, "discard"))?;
