@@ -12,10 +12,6 @@ fn by_id() -> World {
     w
 }
 
-fn delivered(w: &mut World, count: u64) {
-    assert!(w.run_until(secs(20), |w| w.records_delivered() == count), "{:?}", w.reports);
-}
-
 #[test]
 fn topics_go_by_id_where_both_sides_can_and_by_name_else() {
     for (produce_max, metadata_max, id, version) in
@@ -26,7 +22,7 @@ fn topics_go_by_id_where_both_sides_can_and_by_name_else() {
         let (mut a, mut b) = (w.lane(0), w.lane(1));
         w.send(&mut a, 1, 100);
         w.send(&mut b, 2, 100);
-        delivered(&mut w, 2);
+        w.delivered(2);
         assert!(w.cluster.produce_versions.iter().all(|v| *v == version), "{:?}", w.cluster.produce_versions);
         assert_eq!((&w.cluster.partitions[0].log[..], &w.cluster.partitions[1].log[..]), (&[1][..], &[2][..]));
     }
@@ -39,7 +35,7 @@ fn a_topic_created_again_is_found_by_its_new_id() {
     w.cluster.partitions[0].epoch = 9;
     let mut lane = w.lane(0);
     w.send(&mut lane, 0, 100);
-    delivered(&mut w, 1);
+    w.delivered(1);
     // The new topic's leader epoch is lower, which is news all the same.
     w.cluster.nodes = 2;
     w.cluster.recreate([8; 16]);
@@ -48,7 +44,7 @@ fn a_topic_created_again_is_found_by_its_new_id() {
         w.send(&mut lane, id, 6_000);
         w.step();
     }
-    delivered(&mut w, 10);
+    w.delivered(10);
     assert_eq!(w.cluster.partitions[0].log, (1..10).collect::<Vec<_>>(), "the old topic's record is gone with it");
     assert!(w.now < forebay_io::time::Time::ZERO + secs(2), "found by the error, not by the age of the metadata");
 }
@@ -59,7 +55,7 @@ fn in_the_logs_of_a_topic_created_again_the_first_batch_goes_alone() {
     let mut w = by_id();
     let mut lane = w.lane(0);
     w.send(&mut lane, 999, 100);
-    delivered(&mut w, 1);
+    w.delivered(1);
     w.cluster.recreate([8; 16]);
     let asked = w.cluster.metadata_requests;
     w.request(Request::WantTopic(w.topic));
@@ -74,7 +70,7 @@ fn in_the_logs_of_a_topic_created_again_the_first_batch_goes_alone() {
         w.step();
     }
     w.stalled = false;
-    delivered(&mut w, 10);
+    w.delivered(10);
     assert_eq!(w.cluster.partitions[0].log, (0..9).collect::<Vec<_>>());
 }
 
@@ -83,7 +79,7 @@ fn records_for_a_deleted_topic_fail_in_time_and_a_new_topic_takes_the_next() {
     let mut w = World::new(CoreConfig { delivery_timeout: secs(10), request_timeout: secs(5), ..config() }, 1);
     let mut lane = w.lane(0);
     w.send(&mut lane, 0, 100);
-    delivered(&mut w, 1);
+    w.delivered(1);
     w.cluster.topic_error = 3;
     w.cluster.act = Box::new(|_| Act::Refuse(3));
     let begin = w.now;
@@ -96,7 +92,7 @@ fn records_for_a_deleted_topic_fail_in_time_and_a_new_topic_takes_the_next() {
     w.cluster.topic_error = 0;
     w.cluster.act = Box::new(|_| Act::Normal);
     w.send(&mut lane, 2, 100);
-    delivered(&mut w, 2);
+    w.delivered(2);
 }
 
 #[test]
@@ -104,14 +100,14 @@ fn a_hint_names_a_broker_that_nobody_has_heard_of() {
     let mut w = World::new(config(), 1);
     let mut lane = w.lane(0);
     w.send(&mut lane, 0, 100);
-    delivered(&mut w, 1);
+    w.delivered(1);
     // Broker 1 has joined since the last metadata.
     w.cluster.partitions[0].leader = 1;
     w.cluster.endpoints = vec![(1, "fresh".to_owned(), 9093)];
     w.cluster.act = Box::new(|seen| if seen.node == 0 { Act::Hint(1, 5) } else { Act::Normal });
     let (begin, asked) = (w.now, w.cluster.metadata_requests);
     w.send(&mut lane, 1, 100);
-    delivered(&mut w, 2);
+    w.delivered(2);
     assert_eq!(w.connects.last().map(|c| (c.0.as_str(), c.1)), Some(("fresh", 9093)));
     assert_eq!(w.cluster.metadata_requests, asked, "the hint is enough");
     assert!(w.now.since(begin) < ms(50), "and there is no backoff for a new leader");
@@ -124,7 +120,7 @@ fn a_hint_that_is_no_news_does_not_keep_the_metadata_from_being_asked() {
     w.cluster.partitions[0].epoch = 5;
     let mut lane = w.lane(0);
     w.send(&mut lane, 0, 100);
-    delivered(&mut w, 1);
+    w.delivered(1);
     // The old leader does not know its successor: it names itself, or one before it.
     for epoch in [5, 3] {
         let next = 1 - w.cluster.partitions[0].leader;
@@ -151,7 +147,7 @@ fn partitions_without_a_leader_wait_and_their_neighbours_go_on() {
     assert_eq!(w.cluster.partitions[1].log, (0..5).collect::<Vec<_>>());
     assert_eq!(w.records_delivered(), 5);
     (w.cluster.partitions[0].leader, w.cluster.partitions[0].epoch) = (0, 1);
-    delivered(&mut w, 10);
+    w.delivered(10);
     assert_eq!(w.cluster.partitions[0].log, (0..5).collect::<Vec<_>>());
 }
 
@@ -163,7 +159,7 @@ fn brokers_come_and_go_with_the_metadata() {
     let (mut a, mut b) = (w.lane(0), w.lane(1));
     w.send(&mut a, 0, 100);
     w.send(&mut b, 0, 100);
-    delivered(&mut w, 2);
+    w.delivered(2);
     assert_eq!(w.linked_nodes(), [0, 1]);
     // Broker 1 leaves, broker 2 comes.
     w.cluster.brokers = Some(vec![(0, "node0".to_owned(), 9092), (2, "node2".to_owned(), 9094)]);
@@ -171,7 +167,7 @@ fn brokers_come_and_go_with_the_metadata() {
     w.run(secs(5));
     assert_eq!(w.linked_nodes(), [0], "nobody needs a broker that has left the cluster");
     w.send(&mut b, 1, 100);
-    delivered(&mut w, 3);
+    w.delivered(3);
     assert_eq!(w.cluster.seen.last().map(|seen| seen.node), Some(2));
     assert_eq!(w.linked_nodes(), [0, 2]);
 }
@@ -184,13 +180,13 @@ fn a_broker_that_moves_to_another_address_is_followed_and_loses_nothing() {
     let (mut lane, mut other) = (w.lane(0), w.lane(1));
     w.send(&mut lane, 0, 100);
     w.send(&mut other, 0, 100);
-    delivered(&mut w, 2);
+    w.delivered(2);
     w.cluster.brokers = Some(vec![(0, "elsewhere".to_owned(), 19_092), (1, "node1".to_owned(), 9093)]);
     w.cluster.ports.insert(19_092, 0);
     // In flight to the old address, and appended there; the answer never comes. Broker 1 tells about the move.
     w.cluster.act = Box::new(|seen| if seen.ids == [1] && seen.request < 3 { Act::AppendSilent } else { Act::Normal });
     w.send(&mut lane, 1, 100);
-    delivered(&mut w, 3);
+    w.delivered(3);
     assert_eq!(w.connects.last().map(|c| (c.0.as_str(), c.1)), Some(("elsewhere", 19_092)));
     assert_eq!(w.cluster.partitions[0].log, [0, 1], "once");
     let twice: Vec<_> = w.cluster.seen.iter().filter(|seen| seen.ids == [1]).collect();
@@ -207,7 +203,7 @@ fn two_clusters(rebootstrap: Option<std::time::Duration>) -> (World, forebay_eng
     w.cluster.partitions[0].epoch = 50;
     let mut lane = w.lane(0);
     w.send(&mut lane, 0, 100);
-    delivered(&mut w, 1);
+    w.delivered(1);
     w.run(secs(1));
     assert_eq!(w.connects.iter().filter(|c| c.0 == "entry").count(), 1, "asked once, then left alone");
     // Behind the name there is another cluster now, in which the partition's leader has a lower epoch.
@@ -224,7 +220,7 @@ fn a_cluster_that_asks_for_it_is_left_for_the_bootstrap_servers() {
     w.cluster.act = Box::new(|seen| if seen.node == 0 { Act::Refuse(6) } else { Act::Normal });
     let begin = w.now;
     w.send(&mut lane, 1, 100);
-    delivered(&mut w, 2);
+    w.delivered(2);
     assert_eq!(w.cluster.seen.last().map(|seen| seen.node), Some(2));
     assert_eq!(w.connects.iter().filter(|c| c.0 == "entry").count(), 2);
     assert!(w.now.since(begin) < secs(2), "{:?}", w.now.since(begin));
@@ -243,7 +239,7 @@ fn brokers_that_give_no_metadata_are_given_up_after_the_trigger() {
     w.run(secs(40));
     w.cluster.ports.insert(9099, 2);
     assert_eq!(w.records_delivered(), 1);
-    delivered(&mut w, 2);
+    w.delivered(2);
     assert!(w.now.since(begin) >= secs(40) && w.now.since(begin) < secs(60), "{:?}", w.now.since(begin));
 }
 
@@ -266,14 +262,14 @@ fn a_topic_that_grows_takes_records_for_its_new_partitions() {
     let mut w = World::new(CoreConfig { metadata_max_age: secs(1), ..config() }, 1);
     let mut lane = w.lane(0);
     w.send(&mut lane, 0, 100);
-    delivered(&mut w, 1);
+    w.delivered(1);
     let entry = w.topics.entry(w.topic).expect("known");
     assert_eq!(entry.partitions(), 1);
     w.cluster.partitions.push(core_support::Partition::default());
     assert!(w.run_until(secs(3), |w| w.topics.entry(w.topic).is_some_and(|entry| entry.partitions() == 2)));
     let mut new = w.lane(1);
     w.send(&mut new, 1, 100);
-    delivered(&mut w, 2);
+    w.delivered(2);
     assert_eq!(w.cluster.partitions[1].log, [1]);
 }
 
@@ -282,7 +278,7 @@ fn metadata_that_asks_for_quiet_is_obeyed() {
     let mut w = World::new(CoreConfig { metadata_max_age: secs(1), ..config() }, 1);
     let mut lane = w.lane(0);
     w.send(&mut lane, 0, 100);
-    delivered(&mut w, 1);
+    w.delivered(1);
     w.run(ms(100));
     w.cluster.metadata_throttle_ms = 5_000;
     let asked = w.cluster.metadata_requests;
@@ -290,6 +286,6 @@ fn metadata_that_asks_for_quiet_is_obeyed() {
     w.cluster.metadata_throttle_ms = 0;
     let begin = w.now;
     w.send(&mut lane, 1, 100);
-    delivered(&mut w, 2);
+    w.delivered(2);
     assert!(w.now.since(begin) >= secs(5) && w.now.since(begin) < ms(5_100), "the broker's quota is used up");
 }

@@ -5,16 +5,12 @@ mod core_support;
 use core_support::{Act, World, between, config, ms, secs, within_a_fifth};
 use forebay_io::core::CoreConfig;
 
-fn delivered(w: &mut World, count: u64) {
-    assert!(w.run_until(secs(60), |w| w.records_delivered() == count), "{:?}", w.reports);
-}
-
 #[test]
 fn reconnects_back_off_twofold_up_to_a_limit_and_begin_anew_after_a_success() {
     let mut w = World::new(CoreConfig { rebootstrap: None, ..config() }, 1);
     let mut lane = w.lane(0);
     w.send(&mut lane, 0, 100);
-    delivered(&mut w, 1);
+    w.delivered(1);
     w.run(secs(1));
     for round in 1..3 {
         w.refusing.insert(0);
@@ -29,7 +25,7 @@ fn reconnects_back_off_twofold_up_to_a_limit_and_begin_anew_after_a_success() {
         }
         assert!(pauses.len() >= 6, "{pauses:?}");
         w.refusing.clear();
-        delivered(&mut w, round + 1);
+        w.delivered(round + 1);
     }
 }
 
@@ -66,7 +62,7 @@ fn an_idle_connection_is_closed_and_the_next_record_opens_it_again() {
     let mut w = World::new(CoreConfig { connections_max_idle: secs(30), ..config() }, 1);
     let mut lane = w.lane(0);
     w.send(&mut lane, 0, 100);
-    delivered(&mut w, 1);
+    w.delivered(1);
     w.run(secs(20));
     assert_eq!(w.linked_nodes(), [0]);
     w.run(secs(15));
@@ -76,7 +72,7 @@ fn an_idle_connection_is_closed_and_the_next_record_opens_it_again() {
     assert_eq!(w.connects.len(), before, "and not opened again for nothing");
     let begin = w.now;
     w.send(&mut lane, 1, 100);
-    delivered(&mut w, 2);
+    w.delivered(2);
     assert!(
         w.now.since(begin) < ms(20),
         "a connection that was closed in peace has no backoff: {:?}",
@@ -101,7 +97,7 @@ fn bootstrap_servers_are_tried_in_turn() {
     w.refusing.extend([1, 2]);
     let mut lane = w.lane(0);
     w.send(&mut lane, 0, 100);
-    delivered(&mut w, 1);
+    w.delivered(1);
     let tried: Vec<_> = w.connects.iter().take(3).map(|c| c.1).collect();
     assert_eq!(tried, [9093, 9094, 9092]);
     assert!(w.now < forebay_io::time::Time::ZERO + ms(100), "one that refuses costs no time: {:?}", w.now);
@@ -112,7 +108,7 @@ fn a_request_that_stays_half_written_closes_its_connection_and_is_never_continue
     let mut w = World::new(CoreConfig { request_timeout: secs(2), ..config() }, 1);
     let mut lane = w.lane(0);
     w.send(&mut lane, 0, 100);
-    delivered(&mut w, 1);
+    w.delivered(1);
     w.write_limit = 300;
     let produce = w.cluster.requests;
     w.send(&mut lane, 1, 3_000);
@@ -127,7 +123,7 @@ fn a_request_that_stays_half_written_closes_its_connection_and_is_never_continue
     assert!(w.now.since(begin) >= ms(1_900));
     w.stalled = false;
     w.write_limit = usize::MAX;
-    delivered(&mut w, 3);
+    w.delivered(3);
     assert_eq!(w.cluster.partitions[0].log, [0, 1, 2], "the model cluster reads every frame and checks every batch");
     assert!(w.cluster.requests > produce);
 }
@@ -140,7 +136,7 @@ fn everything_in_flight_on_a_lost_connection_is_sent_again_in_order() {
         for lane in &mut lanes {
             w.send(lane, 0, 100);
         }
-        delivered(&mut w, 3);
+        w.delivered(3);
         w.cluster.act = Box::new(move |seen| if seen.request < 1 + appended { Act::AppendSilent } else { Act::Silent });
         for id in 1..6 {
             for lane in &mut lanes {
@@ -152,7 +148,7 @@ fn everything_in_flight_on_a_lost_connection_is_sent_again_in_order() {
         w.run(ms(100));
         w.cluster.act = Box::new(|_| Act::Normal);
         w.reset_links();
-        delivered(&mut w, 18);
+        w.delivered(18);
         for partition in &w.cluster.partitions {
             assert_eq!(partition.log, (0..6).collect::<Vec<_>>(), "{appended} requests were appended before the loss");
         }
@@ -164,7 +160,7 @@ fn an_answer_after_its_request_timed_out_is_not_listened_to() {
     let mut w = World::new(CoreConfig { request_timeout: secs(2), ..config() }, 1);
     let mut lane = w.lane(0);
     w.send(&mut lane, 0, 100);
-    delivered(&mut w, 1);
+    w.delivered(1);
     w.hold_closes = true;
     w.deaf.insert(0);
     w.send(&mut lane, 1, 100);
@@ -176,6 +172,6 @@ fn an_answer_after_its_request_timed_out_is_not_listened_to() {
     w.hold_closes = false;
     let conn = w.held_closes[0];
     w.finish_close(conn);
-    delivered(&mut w, 2);
+    w.delivered(2);
     assert_eq!(w.cluster.partitions[0].log, [0, 1], "once");
 }

@@ -6,10 +6,6 @@ use core_support::{Act, World, config, ms, secs};
 use forebay_io::core::{CoreConfig, DeliveryFailure, FailureKind, Request};
 use forebay_io::time::Time;
 
-fn delivered(w: &mut World, count: u64) {
-    assert!(w.run_until(secs(60), |w| w.records_delivered() == count), "{:?}", w.reports);
-}
-
 fn is_flushed(w: &World, token: u64) -> bool {
     w.flushed.iter().any(|flush| flush.token == token)
 }
@@ -20,7 +16,7 @@ fn a_flush_does_not_wait_for_records_behind_the_unused_end_of_a_segment() {
     let mut w = World::new(CoreConfig { max_in_flight: 1, ..config() }, 1);
     let mut lane = w.lane(0);
     w.send(&mut lane, 0, 100);
-    delivered(&mut w, 1);
+    w.delivered(1);
     w.stalled = true;
     for window in 1..4 {
         assert!(w.send_in(&mut lane, window * 8_192, window as u64, 100));
@@ -109,7 +105,7 @@ fn a_close_ends_from_every_state_and_leaves_nothing_behind() {
             if warm {
                 w.send(&mut lanes[0], 0, 100);
                 w.send(&mut lanes[1], 0, 100);
-                delivered(&mut w, 2);
+                w.delivered(2);
                 sent = 2;
                 w.reset_links();
             }
@@ -182,7 +178,7 @@ fn no_outcome_comes_later_than_delivery_timeout_whatever_holds_it_up() {
             if warm {
                 w.send(&mut lane, 0, 100);
                 sent.push(w.now);
-                delivered(&mut w, 1);
+                w.delivered(1);
                 prepare(&mut w);
                 w.reset_links();
             } else {

@@ -6,10 +6,6 @@ mod core_support;
 use core_support::{Act, World, config, ms, secs};
 use forebay_io::core::{Acks, CoreConfig, FailureKind};
 
-fn delivered(w: &mut World, count: u64) {
-    assert!(w.run_until(secs(60), |w| w.records_delivered() == count), "{:?}", w.reports);
-}
-
 #[test]
 fn partitions_that_all_have_more_than_fits_get_equal_shares() {
     // Whatever fits a request: one batch and a bit, three batches less a bit, or exactly two.
@@ -67,7 +63,7 @@ fn a_broker_that_does_not_read_holds_up_its_own_partitions_only() {
     let (mut a, mut b) = (w.lane(0), w.lane(1));
     w.send(&mut a, 0, 100);
     w.send(&mut b, 0, 100);
-    delivered(&mut w, 2);
+    w.delivered(2);
     w.deaf.insert(0);
     for id in 1..50 {
         w.send(&mut a, id, 500);
@@ -77,7 +73,7 @@ fn a_broker_that_does_not_read_holds_up_its_own_partitions_only() {
         assert!(w.now.since(begin) <= ms(10), "not later than its linger");
     }
     w.deaf.clear();
-    delivered(&mut w, 100);
+    w.delivered(100);
 }
 
 #[test]
@@ -110,7 +106,7 @@ fn one_in_flight_keeps_the_order_without_idempotence() {
             w.run(ms(rng.u64(0..30)));
         }
         w.cluster.act = Box::new(|_| Act::Normal);
-        delivered(&mut w, 120);
+        w.delivered(120);
         for partition in &w.cluster.partitions {
             let mut first = std::collections::BTreeSet::new();
             let order: Vec<_> = partition.log.iter().filter(|id| first.insert(**id)).copied().collect();
@@ -138,7 +134,7 @@ fn order_holds_without_idempotence_when_a_batch_expires_and_the_next_goes() {
     let mut w = World::new(settings, 1);
     let mut lane = w.lane(0);
     w.send(&mut lane, 0, 100);
-    delivered(&mut w, 1);
+    w.delivered(1);
     w.cluster.act = Box::new(|seen| if seen.ids.contains(&1) { Act::Refuse(19) } else { Act::Normal });
     w.send(&mut lane, 1, 100);
     w.run(ms(50));
@@ -155,7 +151,7 @@ fn without_acks_what_was_written_is_delivered_and_what_was_not_is_sent_again() {
     let mut w = World::new(settings, 1);
     let mut lane = w.lane(0);
     w.send(&mut lane, 0, 100);
-    delivered(&mut w, 1);
+    w.delivered(1);
     // Half a request is through when the connection is lost.
     w.write_limit = 200;
     w.send(&mut lane, 1, 3_000);
@@ -164,12 +160,12 @@ fn without_acks_what_was_written_is_delivered_and_what_was_not_is_sent_again() {
     assert_eq!(w.records_delivered(), 1, "not yet");
     w.write_limit = usize::MAX;
     w.reset_links();
-    delivered(&mut w, 2);
+    w.delivered(2);
     assert_eq!(w.cluster.partitions[0].log, [0, 1]);
     // The broker's own refusals are not heard.
     w.cluster.act = Box::new(|_| Act::Refuse(29));
     w.send(&mut lane, 2, 100);
-    delivered(&mut w, 3);
+    w.delivered(3);
     assert_eq!(w.core.live_batches(), 0);
 }
 
@@ -179,7 +175,7 @@ fn without_acks_a_leader_that_cannot_be_reached_fails_records_in_time() {
     let mut w = World::new(settings, 1);
     let mut lane = w.lane(0);
     w.send(&mut lane, 0, 100);
-    delivered(&mut w, 1);
+    w.delivered(1);
     w.refusing.insert(0);
     w.reset_links();
     w.send(&mut lane, 1, 100);

@@ -5,10 +5,6 @@ mod core_support;
 use core_support::{Act, World, config, ms, secs};
 use forebay_io::core::CoreConfig;
 
-fn delivered(w: &mut World, count: u64) {
-    assert!(w.run_until(secs(20), |w| w.records_delivered() == count), "{:?}", w.reports);
-}
-
 #[test]
 fn no_batch_goes_without_an_identity_in_the_turn_that_uses_up_the_epochs() {
     for first in [0, 1] {
@@ -18,7 +14,7 @@ fn no_batch_goes_without_an_identity_in_the_turn_that_uses_up_the_epochs() {
         for (n, lane) in lanes.iter_mut().enumerate() {
             w.send(lane, n as u64 * 100, 100);
         }
-        delivered(&mut w, 2);
+        w.delivered(2);
         w.cluster.act =
             Box::new(|seen| if seen.ids[0] == 1 && seen.producer.0 == 101 { Act::Refuse(45) } else { Act::Normal });
         w.send(&mut lanes[0], 1, 100);
@@ -30,7 +26,7 @@ fn no_batch_goes_without_an_identity_in_the_turn_that_uses_up_the_epochs() {
         w.send(&mut lanes[1], 101, 100);
         w.now = w.now + secs(1);
         w.step();
-        delivered(&mut w, 4);
+        w.delivered(4);
         assert!(w.cluster.seen.iter().all(|seen| seen.producer.0 > 0), "{:?}", w.cluster.seen);
     }
 }
@@ -63,7 +59,7 @@ fn a_topic_that_may_be_written_again_is_noticed_when_a_record_fails_for_it() {
     assert!(w.run_until(secs(5), |w| w.records_reported() == 2));
     w.run(secs(5));
     w.send(&mut lane, 2, 100);
-    delivered(&mut w, 1);
+    w.delivered(1);
 }
 
 #[test]
@@ -73,11 +69,11 @@ fn a_topic_without_an_id_that_was_made_again_is_found_by_its_leaders_refusal() {
     w.cluster.partitions[0].epoch = 9;
     let mut lane = w.lane(0);
     w.send(&mut lane, 0, 100);
-    delivered(&mut w, 1);
+    w.delivered(1);
     // Its epochs begin anew, with another leader.
     w.cluster.nodes = 2;
     w.cluster.recreate([0; 16]);
     w.cluster.partitions[0].leader = 1;
     w.send(&mut lane, 1, 100);
-    delivered(&mut w, 2);
+    w.delivered(2);
 }

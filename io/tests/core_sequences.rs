@@ -6,14 +6,6 @@ use core_support::{Act, World, config, ms, secs};
 use forebay_io::core::{CoreConfig, FailureKind};
 use forebay_io::wire::ErrorCode;
 
-fn delivered(w: &mut World, count: u64) {
-    assert!(w.run_until(secs(30), |w| w.records_delivered() == count), "{:?}", w.reports);
-}
-
-fn reported(w: &mut World, count: u64) {
-    assert!(w.run_until(secs(30), |w| w.records_reported() == count), "{:?}", w.reports);
-}
-
 /// Does something once, to the batch that carries a record.
 fn once(id: u64, act: Act) -> Box<dyn FnMut(&core_support::Seen) -> Act> {
     let mut act = Some(act);
@@ -65,12 +57,12 @@ fn every_error_code_is_retried_or_fails_its_batch_as_the_table_says() {
             let mut w = World::new(CoreConfig { retries, ..config() }, 1);
             let mut lane = w.lane(0);
             w.send(&mut lane, 0, 100);
-            delivered(&mut w, 1);
+            w.delivered(1);
             let times = if retries == 1 { 2 } else { 1 };
             w.cluster.act =
                 Box::new(move |seen| if (1..=times).contains(&seen.request) { Act::Refuse(code) } else { Act::Normal });
             w.send(&mut lane, 1, 100);
-            reported(&mut w, 2);
+            w.reported(2);
             let result = &w.reports[1].result;
             if again && retries == 5 {
                 assert!(result.is_ok(), "{code}: {result:?}");
@@ -86,7 +78,7 @@ fn every_error_code_is_retried_or_fails_its_batch_as_the_table_says() {
             w.cluster.act = Box::new(|_| Act::Normal);
             let before = w.records_delivered();
             w.send(&mut lane, 2, 100);
-            delivered(&mut w, before + 1);
+            w.delivered(before + 1);
             assert_eq!(w.cluster.partitions[0].log.last(), Some(&2), "{code}: later records are not affected");
         }
     }
@@ -98,16 +90,16 @@ fn a_gap_at_the_next_expected_sequence_takes_a_new_epoch_for_its_partition_alone
     let (mut a, mut b) = (w.lane(0), w.lane(1));
     w.send(&mut a, 0, 100);
     w.send(&mut b, 100, 100);
-    delivered(&mut w, 2);
+    w.delivered(2);
     w.cluster.act =
         Box::new(|seen| if seen.ids == [1] && seen.producer.1 == 0 { Act::Refuse(45) } else { Act::Normal });
     w.send(&mut a, 1, 100);
-    delivered(&mut w, 3);
+    w.delivered(3);
     let last = w.cluster.seen.last().expect("seen");
     assert_eq!((last.producer, last.sequence), ((101, 1), 0), "the epoch is raised without asking the cluster");
     // The other partition takes the new epoch when nothing of it is under way.
     w.send(&mut b, 101, 100);
-    delivered(&mut w, 4);
+    w.delivered(4);
     let last = w.cluster.seen.last().expect("seen");
     assert_eq!((last.partition, last.producer, last.sequence), (1, (101, 1), 0));
     assert_eq!(w.cluster.partitions[1].log, [100, 101]);
@@ -119,7 +111,7 @@ fn a_partition_with_batches_under_way_keeps_its_epoch_until_they_are_answered() 
     let (mut a, mut b) = (w.lane(0), w.lane(1));
     w.send(&mut a, 0, 100);
     w.send(&mut b, 100, 100);
-    delivered(&mut w, 2);
+    w.delivered(2);
     // Partition 1 is refused for a while under epoch 0; meanwhile partition 0 raises the epoch.
     let mut refusals = 3;
     w.cluster.act = Box::new(move |seen| match seen.ids[0] {
@@ -133,11 +125,11 @@ fn a_partition_with_batches_under_way_keeps_its_epoch_until_they_are_answered() 
     w.send(&mut b, 101, 100);
     w.run(ms(20));
     w.send(&mut a, 1, 100);
-    delivered(&mut w, 4);
+    w.delivered(4);
     let sent: Vec<_> = w.cluster.seen.iter().filter(|s| s.ids == [101]).map(|s| (s.producer, s.sequence)).collect();
     assert_eq!(sent, [((101, 0), 1); 4], "a retry is the same bytes with the same numbers");
     w.send(&mut b, 102, 100);
-    delivered(&mut w, 5);
+    w.delivered(5);
     let last = w.cluster.seen.last().expect("seen");
     assert_eq!((last.producer, last.sequence), ((101, 1), 0));
     assert_eq!(w.cluster.partitions[1].log, [100, 101, 102]);
@@ -155,18 +147,18 @@ fn an_unknown_producer_is_retried_renumbered_or_failed_by_what_is_known() {
         let mut w = World::new(config(), 1);
         let mut lane = w.lane(0);
         w.send(&mut lane, 0, 100);
-        delivered(&mut w, 1);
+        w.delivered(1);
         let acts = if in_doubt { vec![Act::AppendReset, act.clone()] } else { vec![act.clone()] };
         let mut acts = acts.into_iter();
         w.cluster.act = Box::new(move |_| acts.next().unwrap_or(Act::Normal));
         w.send(&mut lane, 1, 100);
-        reported(&mut w, 2);
+        w.reported(2);
         assert_eq!(w.reports[1].result.is_ok(), ok, "{act:?}: {:?}", w.reports[1]);
         if !ok {
             assert!(w.failures()[0].possibly_appended);
         }
         w.send(&mut lane, 2, 100);
-        reported(&mut w, 3);
+        w.reported(3);
         assert_eq!(w.cluster.partitions[0].log, [0, 1, 2], "{act:?}");
         assert_eq!(w.cluster.seen.last().expect("seen").producer.1, epoch, "{act:?}");
     }
@@ -179,7 +171,7 @@ fn a_producer_forgotten_by_the_broker_goes_on() {
     let mut lane = w.lane(0);
     for id in 0..5 {
         w.send(&mut lane, id, 100);
-        delivered(&mut w, id + 1);
+        w.delivered(id + 1);
         w.cluster.forget_producers(0);
     }
     assert_eq!(w.cluster.partitions[0].log, [0, 1, 2, 3, 4]);
@@ -192,7 +184,7 @@ fn after_epoch_32767_every_partition_gets_the_new_producer_id_in_order() {
     let (mut a, mut b) = (w.lane(0), w.lane(1));
     w.send(&mut a, 0, 100);
     w.send(&mut b, 100, 100);
-    delivered(&mut w, 2);
+    w.delivered(2);
     // No new id for a while: partition 0 cannot go on, partition 1 has its old one.
     w.cluster.init_errors.extend([14, 15, 14]);
     w.cluster.act =
@@ -202,7 +194,7 @@ fn after_epoch_32767_every_partition_gets_the_new_producer_id_in_order() {
         w.send(&mut b, 100 + id, 6_000);
         w.step();
     }
-    delivered(&mut w, 8);
+    w.delivered(8);
     assert_eq!(w.cluster.partitions[0].log, [0, 1, 2, 3]);
     assert_eq!(w.cluster.partitions[1].log, [100, 101, 102, 103]);
     let of_a: Vec<_> = w.cluster.seen.iter().filter(|s| s.partition == 0 && s.producer.0 != 101).collect();
@@ -215,7 +207,7 @@ fn an_expired_batch_is_neither_sent_again_nor_split() {
         let mut w = World::new(CoreConfig { request_timeout: secs(30), delivery_timeout: secs(2), ..config() }, 1);
         let mut lane = w.lane(0);
         w.send(&mut lane, 0, 100);
-        delivered(&mut w, 1);
+        w.delivered(1);
         w.cluster.act = once(1, act.clone());
         // The answer is kept from the producer until its records have expired.
         w.deaf.insert(0);
@@ -223,14 +215,14 @@ fn an_expired_batch_is_neither_sent_again_nor_split() {
             w.send(&mut lane, id, 100);
         }
         w.run(ms(50));
-        reported(&mut w, 4);
+        w.reported(4);
         assert_eq!(w.failures()[0].kind, FailureKind::TimedOut { sent: true });
         w.deaf.clear();
         w.run(secs(5));
         assert_eq!(w.cluster.seen.iter().filter(|s| s.ids.contains(&1)).count(), 1, "{act:?}");
         assert_eq!(w.cluster.partitions[0].log, [0]);
         w.send(&mut lane, 4, 100);
-        delivered(&mut w, 2);
+        w.delivered(2);
         assert_eq!(w.cluster.partitions[0].log, [0, 4]);
         assert_eq!(w.core.live_batches(), 0);
     }
@@ -241,7 +233,7 @@ fn when_retries_end_for_one_batch_those_behind_it_go_on_in_order() {
     let mut w = World::new(CoreConfig { retries: 1, ..config() }, 1);
     let mut lane = w.lane(0);
     w.send(&mut lane, 0, 100);
-    delivered(&mut w, 1);
+    w.delivered(1);
     w.cluster.act = Box::new(|seen| if seen.ids.contains(&1) { Act::Refuse(19) } else { Act::Normal });
     w.stalled = true;
     for batch in 0..3 {
@@ -251,7 +243,7 @@ fn when_retries_end_for_one_batch_those_behind_it_go_on_in_order() {
         w.step();
     }
     w.stalled = false;
-    reported(&mut w, 10);
+    w.reported(10);
     let lost: u64 = w.reports.iter().filter(|r| r.result.is_err()).map(|r| u64::from(r.count)).sum();
     let log = &w.cluster.partitions[0].log;
     assert_eq!(log.len() as u64, 10 - lost);
@@ -265,10 +257,10 @@ fn a_single_record_too_large_for_the_broker_is_told_its_size_and_what_the_limit_
     w.cluster.max_batch = 3_000;
     let mut lane = w.lane(0);
     w.send(&mut lane, 0, 2_500);
-    delivered(&mut w, 1);
+    w.delivered(1);
     let size = w.cluster.seen[0].bytes.len();
     w.send(&mut lane, 1, 5_000);
-    reported(&mut w, 2);
+    w.reported(2);
     let failure = w.failures().remove(0);
     let FailureKind::TooLarge { size: told, accepted, .. } = failure.kind else { panic!("{failure:?}") };
     assert_eq!((told, accepted), (w.cluster.seen[1].bytes.len(), size));
@@ -285,16 +277,16 @@ fn a_batch_in_doubt_that_is_then_too_large_fails_rather_than_doubles() {
     let mut w = World::new(config(), 1);
     let mut lane = w.lane(0);
     w.send(&mut lane, 0, 100);
-    delivered(&mut w, 1);
+    w.delivered(1);
     let mut acts = [Act::AppendReset, Act::Refuse(10)].into_iter();
     w.cluster.act = Box::new(move |_| acts.next().unwrap_or(Act::Normal));
     for id in 1..4 {
         w.send(&mut lane, id, 100);
     }
-    reported(&mut w, 4);
+    w.reported(4);
     assert!(w.failures().iter().all(|f| f.possibly_appended));
     w.send(&mut lane, 4, 100);
-    delivered(&mut w, 2);
+    w.delivered(2);
     assert_eq!(w.cluster.partitions[0].log, [0, 1, 2, 3, 4]);
 }
 
@@ -303,12 +295,12 @@ fn the_parts_of_a_split_carry_on_the_sequence_numbers() {
     let mut w = World::new(config(), 1);
     let mut lane = w.lane(0);
     w.send(&mut lane, 0, 100);
-    delivered(&mut w, 1);
+    w.delivered(1);
     w.cluster.max_batch = 1_200;
     for id in 1..9 {
         w.send(&mut lane, id, 400);
     }
-    delivered(&mut w, 9);
+    w.delivered(9);
     let stored: Vec<_> = w.cluster.seen.iter().filter(|s| s.bytes.len() <= 1_200).collect();
     let mut next = 0;
     for seen in stored {
@@ -319,7 +311,7 @@ fn the_parts_of_a_split_carry_on_the_sequence_numbers() {
     // What follows counts on from there.
     w.cluster.max_batch = usize::MAX;
     w.send(&mut lane, 9, 100);
-    delivered(&mut w, 10);
+    w.delivered(10);
     assert_eq!(w.cluster.seen.last().expect("seen").sequence, 9);
 }
 
@@ -330,7 +322,7 @@ fn nothing_is_sent_before_there_is_a_producer_id() {
     let mut lane = w.lane(0);
     w.send(&mut lane, 0, 100);
     assert!(!w.run_until(ms(250), |w| !w.cluster.seen.is_empty()));
-    delivered(&mut w, 1);
+    w.delivered(1);
     assert_eq!(w.cluster.seen[0].producer.0, 105, "the fifth answer had one");
     assert!(w.now < forebay_io::time::Time::ZERO + secs(4), "with a backoff of up to a second: {:?}", w.now);
 }
@@ -346,7 +338,7 @@ fn nothing_goes_to_a_new_leader_while_the_old_one_may_still_append() {
         let (mut a, mut b) = (w.lane(0), w.lane(1));
         w.send(&mut a, 0, 100);
         w.send(&mut b, 100, 100);
-        delivered(&mut w, 2);
+        w.delivered(2);
         w.cluster.act = once(1, act);
         w.send(&mut a, 1, 100);
         w.run(ms(50));
@@ -358,7 +350,7 @@ fn nothing_goes_to_a_new_leader_while_the_old_one_may_still_append() {
         w.run(ms(500));
         let later: Vec<_> = w.cluster.seen[before..].iter().map(|seen| seen.ids.clone()).collect();
         assert_eq!(later, [[101]], "the neighbour goes on, and what is behind the unanswered batch waits");
-        delivered(&mut w, 5);
+        w.delivered(5);
         assert_eq!(w.cluster.partitions[0].log, [0, 1, 2]);
         let moved = w.cluster.seen.iter().filter(|seen| seen.node == 1 && seen.partition == 0);
         assert_eq!(moved.map(|seen| seen.ids.clone()).collect::<Vec<_>>(), [[1], [2]], "each once, in order");

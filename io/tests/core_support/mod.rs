@@ -357,6 +357,18 @@ impl World {
         self.reports.iter().filter(|r| r.result.is_ok()).map(|r| u64::from(r.count)).sum()
     }
 
+    /// Until so many records are delivered, within 20 seconds.
+    #[track_caller]
+    pub(crate) fn delivered(&mut self, count: u64) {
+        assert!(self.run_until(secs(20), |w| w.records_delivered() == count), "{:?}", self.reports);
+    }
+
+    /// Until so many records are reported, delivered or not, within 20 seconds.
+    #[track_caller]
+    pub(crate) fn reported(&mut self, count: u64) {
+        assert!(self.run_until(secs(20), |w| w.records_reported() == count), "{:?}", self.reports);
+    }
+
     /// Why records failed, in the order of the reports.
     pub(crate) fn failures(&self) -> Vec<DeliveryFailure> {
         self.reports.iter().filter_map(|r| r.result.clone().err()).collect()
