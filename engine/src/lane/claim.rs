@@ -11,15 +11,11 @@ use crate::segments::{NIL, Taken};
 use crate::sync::light_barrier;
 use std::sync::atomic::Ordering::Relaxed;
 
-/// A claim that goes beyond the open stretch, or that needed a second look at the lane, as [`Lane::prepare_slow`] has it.
+/// What the commit of a claim needs that goes beyond the open stretch, as [`Lane::prepare_slow`] has it.
 #[derive(Clone, Copy)]
 pub(super) struct Span {
     /// Where its first byte goes.
     pub(super) segment: u32,
-    pub(super) offset: u32,
-    /// The end of its first part: in that segment or, in the open stretch, in those that follow it in memory.
-    pub(super) limit: u32,
-    pub(super) left: usize,
     /// Segments beyond the open stretch that it goes into.
     pub(super) wanted: u32,
     /// Its first bytes fill the rest of the open stretch.
@@ -35,9 +31,6 @@ pub(super) struct Span {
 impl Span {
     pub(super) const NOTHING: Span = Span {
         segment: NIL,
-        offset: 0,
-        limit: 0,
-        left: 0,
         wanted: 0,
         here: false,
         beyond: Position::START,
@@ -73,7 +66,7 @@ pub struct Claim<'a> {
     pub(super) left: usize,
     /// Where the claim ends.
     pub(super) end: Position,
-    /// More of it is in the lane's `span`.
+    /// The lane's `span` has what its commit needs.
     pub(super) beyond: bool,
     pub(super) lane: &'a mut Lane,
 }

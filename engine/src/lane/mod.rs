@@ -262,11 +262,10 @@ impl Lane {
     /// The claim that [`Lane::prepare_slow`] has made room for.
     #[inline]
     fn claim_prepared(&mut self, way: Way, len: usize) -> Claim<'_> {
-        if let Way::Here = way {
+        let Way::Beyond { segment, offset, limit, end } = way else {
             return self.claim_announced(len, [self.position, self.position.advance(len)], Ahead::Stream);
-        }
-        let Span { segment, offset, limit, left, end, .. } = self.rare.span;
-        Claim { segment, at: offset.into(), limit: limit.into(), left, end, beyond: true, lane: self }
+        };
+        Claim { segment, at: offset.into(), limit: limit.into(), left: len, end, beyond: true, lane: self }
     }
 
     /// As [`Lane::claim`], with segments that were waited for; those not needed go back.

@@ -15,8 +15,9 @@ use std::sync::atomic::Ordering::Relaxed;
 pub(super) enum Way {
     /// All of it into the open stretch.
     Here,
-    /// Beyond that: [`Span`] says where.
-    Beyond,
+    /// Beyond that: its first part from `offset` to `limit`, in a segment and those that follow it in memory; all of it up to `end`. The
+    /// lane's [`Span`] says what its commit needs.
+    Beyond { segment: u32, offset: u32, limit: u32, end: Position },
 }
 
 impl Lane {
@@ -85,11 +86,11 @@ impl Lane {
         if mutant!("an_abort_keeps_its_links") && taken.chain.count > 0 && chain.segment != NIL {
             self.rare.engine.table.set_next(chain.last, taken.chain.first);
         }
-        self.rare.span = Span { segment, offset, limit, left: len, wanted, here: here > 0, beyond, from, taken, end };
+        self.rare.span = Span { segment, wanted, here: here > 0, beyond, from, taken, end };
         self.shared.claim.reserved.store(end.raw(), Relaxed);
         self.view().segment(from).prefetch_write(0, Ahead::Stream.bytes() as usize / (2 * LINE) + 1);
         self.look_at_due();
-        Ok(Way::Beyond)
+        Ok(Way::Beyond { segment, offset, limit, end })
     }
 
     /// Lets claims go on in the open stretch if they stopped only for a look whether the lane is due. False: it has no room for `len`
