@@ -84,7 +84,7 @@ fn records_for_a_deleted_topic_fail_in_time_and_a_new_topic_takes_the_next() {
     w.cluster.act = Box::new(|_| Act::Refuse(3));
     let begin = w.now;
     w.send(&mut lane, 1, 100);
-    assert!(w.run_until(secs(20), |w| w.records_reported() == 2));
+    w.reported(2);
     assert!(w.now.since(begin) <= secs(10), "{:?}", w.now.since(begin));
     let failure = w.reports[1].result.clone().expect_err("there is no such topic");
     assert!(matches!(failure.kind, FailureKind::TimedOut { sent: true }), "{failure}");

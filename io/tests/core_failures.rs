@@ -73,7 +73,7 @@ fn an_expired_batch_in_flight_reports_at_once_and_keeps_its_memory() {
     w.cluster.act = Box::new(|seen| if seen.request == 0 { Act::AppendSilent } else { Act::Normal });
     w.send(&mut lane, 1, 100);
     let begin = w.now;
-    assert!(w.run_until(secs(20), |w| w.records_reported() == 1));
+    w.reported(1);
     assert!(w.now.since(begin) <= ms(5_010) && w.now.since(begin) >= ms(4_900), "{:?}", w.now);
     let expected = DeliveryFailure { kind: FailureKind::TimedOut { sent: true }, possibly_appended: true };
     assert_eq!(w.failures(), [expected]);
@@ -392,7 +392,7 @@ fn an_expired_batch_whose_answer_comes_late_leaves_no_gap() {
     w.warm_up(&mut lane);
     w.stalled = true;
     w.send(&mut lane, 1, 100);
-    assert!(w.run_until(secs(20), |w| w.records_reported() == 2));
+    w.reported(2);
     assert!(w.failures()[0].possibly_appended, "half a request may still be written");
     w.send(&mut lane, 2, 100);
     w.stalled = false;
