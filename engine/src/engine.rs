@@ -151,7 +151,7 @@ impl Shared {
     }
 }
 
-/// Segments that a sender waited for. Dropped, they go back.
+/// Segments that a sender waited for, for a lane of the same engine. Dropped, they go back.
 #[must_use = "a grant that is not used goes back"]
 pub struct Grant {
     chain: Chain,
@@ -159,6 +159,11 @@ pub struct Grant {
 }
 
 impl Grant {
+    /// Whether its segments are of this engine's slab.
+    pub(crate) fn is_of(&self, engine: &Shared) -> bool {
+        std::ptr::eq(&raw const *self.engine, engine)
+    }
+
     /// The first `count` segments, begun; the rest goes back. None if there are fewer.
     fn take(mut self, count: u32, window: i64, end: u32) -> Option<Taken> {
         let chain = self.chain;

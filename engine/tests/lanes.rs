@@ -2,6 +2,7 @@
 #![cfg(not(loom))]
 
 use forebay_engine::{Ahead, ClaimError, Engine, EngineConfig, IoSide, Lane, LaneId, Ring, Run, Sleep};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -226,6 +227,23 @@ fn a_waiter_is_granted_whole_and_in_turn() {
     assert!(second.cancel_wait().is_none(), "the deadline comes first");
     io.settle();
     assert_eq!(io.waiting_senders(), 0);
+}
+
+#[test]
+fn a_grant_of_another_engine_is_refused_and_goes_back() {
+    let (ours, _io, _bell) = engine(4, 64);
+    let (theirs, mut io, _other_bell) = engine(4, 64);
+    let mut lane = ours.producer_end().lane(1).expect("open");
+    let mut stranger = theirs.producer_end();
+    stranger.begin_wait(2).expect("open");
+    io.settle();
+    let grant = stranger.poll_wait().expect("open").expect("two segments are there");
+    let misused = catch_unwind(AssertUnwindSafe(|| lane.claim_with(grant, 100, 1).map(drop)));
+    assert!(misused.is_err(), "its numbers are other segments here");
+    ready(&mut io);
+    io.settle();
+    assert_eq!((theirs.available_bytes(), ours.available_bytes()), (4 * 64, 4 * 64));
+    publish(&mut lane, &[1; 64]).expect("the lane is as it was");
 }
 
 #[test]

@@ -188,6 +188,9 @@ impl Lane {
     /// # Errors
     /// [`ClaimError::Full`] with the number of segments to wait for; [`ClaimError::NeverFits`], also for no bytes;
     /// [`ClaimError::Closed`]. The lane is as it was before.
+    ///
+    /// # Panics
+    /// If the first `head` bytes are more than `len` or than a segment has.
     #[inline]
     pub fn claim(&mut self, len: usize, head: usize) -> Result<Claim<'_>, ClaimError> {
         self.claim_or(len, head, Err)
@@ -197,6 +200,9 @@ impl Lane {
     ///
     /// # Errors
     /// Those of `supply`, and those of [`Lane::claim`] after a supply.
+    ///
+    /// # Panics
+    /// As [`Lane::claim`], and if the grant is another engine's.
     #[inline]
     pub fn claim_or<E: From<ClaimError>>(
         &mut self,
@@ -272,6 +278,9 @@ impl Lane {
     ///
     /// # Errors
     /// As [`Lane::claim`]; the grant is given back in every case.
+    ///
+    /// # Panics
+    /// As [`Lane::claim`], and if the grant is another engine's.
     pub fn claim_with(&mut self, grant: Grant, len: usize, head: usize) -> Result<Claim<'_>, ClaimError> {
         let way = self.prepare_slow(len, head, Some(grant))?;
         Ok(self.claim_prepared(way, len))

@@ -29,6 +29,9 @@ impl Lane {
         let size = self.view().segment_size();
         assert!(head <= len && head <= size as usize, "the head of a claim must fit in it and in a segment");
         let most = self.rare.engine.segments_for(len);
+        // In another slab the numbers of its segments are somebody else's memory.
+        let ours = grant.as_ref().is_none_or(|grant| grant.is_of(&self.rare.engine));
+        assert!(ours, "a grant is used with the engine that it came from");
         if len == 0 || most as usize > self.rare.engine.total() {
             return Err(ClaimError::NeverFits { limit: self.rare.engine.largest_claim() });
         }
