@@ -1,4 +1,4 @@
-//! Where the I/O thread's news arrives: outcomes go to their sender's log and the delivery callback, flushes to who waits.
+//! Where the I/O threads' news arrives: outcomes go to their sender's log and the delivery callback, flushes to who waits.
 
 use crate::Receipt;
 use crate::outcomes::{Failures, SenderLog, ended};
@@ -43,12 +43,17 @@ impl DeliveryReport<'_> {
     }
 }
 
-/// A delivery callback, called on the I/O thread.
+/// A delivery callback, called on an I/O thread.
 pub(crate) type Callback = Box<dyn FnMut(&DeliveryReport<'_>) + Send>;
 
-/// Shared between the handles and the I/O thread.
+/// Whose a lane is, and which of that sender's lanes.
+type Owner = (Arc<SenderLog>, u32);
+
+/// Shared between the handles and the I/O threads.
 pub(crate) struct Hub {
     owners: Mutex<Owners>,
+    /// By I/O thread and lane number.
+    lanes: Box<[Mutex<Vec<Option<Owner>>>]>,
     flushes: Mutex<Flushes>,
     flushed: Condvar,
     failures: Failures,
@@ -58,19 +63,22 @@ pub(crate) struct Hub {
 
 #[derive(Default)]
 struct Owners {
-    /// By lane number: whose it is, and which of that sender's lanes.
-    lanes: Vec<Option<(Arc<SenderLog>, u32)>>,
     senders: HashMap<u32, Arc<SenderLog>>,
     gone: VecDeque<u32>,
     next_sender: u32,
+    /// I/O threads that have ended.
+    threads_ended: usize,
+    /// One of them by a failure.
+    poisoned: bool,
+    /// All of them have ended, and this is what that means for records without outcome.
     ended: Option<DeliveryFailure>,
 }
 
 #[derive(Default)]
 struct Flushes {
     next: u64,
-    /// Done and not picked up yet; or waited for.
-    open: HashMap<u64, bool>,
+    /// How many I/O threads are not through with it. Those that all are through with were not picked up yet.
+    open: HashMap<u64, usize>,
     ended: bool,
 }
 
@@ -83,9 +91,11 @@ pub(crate) enum FlushEnd {
 }
 
 impl Hub {
-    pub(crate) fn new() -> Self {
+    /// Of a producer with so many I/O threads.
+    pub(crate) fn new(threads: usize) -> Self {
         Hub {
             owners: Mutex::default(),
+            lanes: (0..threads).map(|_| Mutex::default()).collect(),
             flushes: Mutex::default(),
             flushed: Condvar::new(),
             failures: Failures::default(),
@@ -120,14 +130,14 @@ impl Hub {
         }
     }
 
-    /// A sender has a new lane; must be called before anything is published in it.
-    pub(crate) fn own(&self, lane: LaneId, log: &Arc<SenderLog>, tag: u64, topic: Arc<str>) -> u32 {
+    /// A sender has a new lane to an I/O thread; must be called before anything is published in it.
+    pub(crate) fn own(&self, thread: usize, lane: LaneId, log: &Arc<SenderLog>, tag: u64, topic: Arc<str>) -> u32 {
         let slot = log.add_lane(tag, topic);
-        let mut owners = lock(&self.owners);
-        if owners.lanes.len() <= lane.index() {
-            owners.lanes.resize_with(lane.index() + 1, || None);
+        let mut lanes = lock(&self.lanes[thread]);
+        if lanes.len() <= lane.index() {
+            lanes.resize_with(lane.index() + 1, || None);
         }
-        owners.lanes[lane.index()] = Some((log.clone(), slot));
+        lanes[lane.index()] = Some((log.clone(), slot));
         slot
     }
 
@@ -145,11 +155,17 @@ impl Hub {
         (self.acked.load(Ordering::Relaxed), self.failed.load(Ordering::Relaxed))
     }
 
-    /// Outcomes, on the I/O thread.
-    pub(crate) fn reports(&self, reports: &[Report], topics: &TopicTable, callback: Option<&mut Callback>) {
+    /// Outcomes, on an I/O thread.
+    pub(crate) fn reports(
+        &self,
+        thread: usize,
+        reports: &[Report],
+        topics: &TopicTable,
+        callback: Option<&mut Callback>,
+    ) {
         let mut callback = callback;
         for report in reports {
-            let owner = lock(&self.owners).lanes.get(report.lane.index()).cloned().flatten();
+            let owner = lock(&self.lanes[thread]).get(report.lane.index()).cloned().flatten();
             let Some((log, slot)) = owner else {
                 debug_assert!(false, "a lane has an owner before it has records");
                 continue;
@@ -184,7 +200,7 @@ impl Hub {
         let mut flushes = lock(&self.flushes);
         flushes.next += 1;
         let token = flushes.next;
-        flushes.open.insert(token, false);
+        flushes.open.insert(token, self.lanes.len());
         token
     }
 
@@ -193,16 +209,16 @@ impl Hub {
         lock(&self.flushes).open.remove(&token);
     }
 
-    /// A flush is through, on the I/O thread.
+    /// An I/O thread is through with a flush, and says so.
     pub(crate) fn flushed(&self, flushed: Flushed) {
         let mut flushes = lock(&self.flushes);
         // Nobody waits any more if the entry is gone.
         if mutant!("a_late_word_is_remembered") {
             flushes.open.entry(flushed.token).or_default();
         }
-        if let Some(done) = flushes.open.get_mut(&flushed.token) {
-            *done = true;
-            if !mutant!("a_flush_wakes_nobody") {
+        if let Some(left) = flushes.open.get_mut(&flushed.token) {
+            *left = if mutant!("a_flush_waits_for_one_thread") { 0 } else { left.saturating_sub(1) };
+            if *left == 0 && !mutant!("a_flush_wakes_nobody") {
                 self.flushed.notify_all();
             }
         }
@@ -212,7 +228,7 @@ impl Hub {
         let mut flushes = lock(&self.flushes);
         let mut over = false;
         let end = loop {
-            if flushes.open.get(&token) == Some(&true) {
+            if flushes.open.get(&token) == Some(&0) {
                 break FlushEnd::Done;
             }
             if flushes.ended {
@@ -243,14 +259,22 @@ impl Hub {
         lock(&self.flushes).open.len()
     }
 
-    /// The I/O thread has ended: everyone who still waits is told so.
-    pub(crate) fn end(&self, kind: FailureKind) {
-        let why = ended(kind);
+    /// An I/O thread has ended, by a failure or not. With the last of them everyone who still waits is told so: until then
+    /// the others may still have outcomes.
+    pub(crate) fn end(&self, poisoned: bool) {
         let mut owners = lock(&self.owners);
+        owners.threads_ended += 1;
+        owners.poisoned |= poisoned;
+        if owners.threads_ended < self.lanes.len() && !mutant!("the_first_thread_ends_everything") {
+            return;
+        }
+        let why = ended(if owners.poisoned { FailureKind::Poisoned } else { FailureKind::Closed });
         owners.ended = Some(why.clone());
+        let mut wakers: Vec<_> = owners.senders.values().flat_map(|log| log.end(why.clone())).collect();
         // Of a sender that is gone for long the log is with its lanes only, as long as they have records without outcome.
-        let of_lanes = owners.lanes.iter().flatten().map(|(log, _)| log);
-        let wakers: Vec<_> = owners.senders.values().chain(of_lanes).flat_map(|log| log.end(why.clone())).collect();
+        for lanes in &self.lanes {
+            wakers.extend(lock(lanes).iter().flatten().flat_map(|(log, _)| log.end(why.clone())));
+        }
         if !mutant!("futures_are_ended_under_the_lock") {
             drop(owners);
         }

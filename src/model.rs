@@ -4,7 +4,7 @@ use crate::error::DeliveryError;
 use crate::hub::{FlushEnd, Hub};
 use crate::outcomes::SenderLog;
 use crate::receipt_future::DeliveryFuture;
-use crate::{Delivery, DeliveryFailure, FailureKind, Receipt};
+use crate::{Delivery, DeliveryFailure, Receipt};
 use forebay_engine::LaneId;
 use forebay_io::core::{Flushed, Report};
 use forebay_io::topics::TopicTable;
@@ -29,10 +29,15 @@ pub fn deadline_comes() {
 }
 
 impl Outcomes {
-    /// Of a producer without senders.
+    /// Of a producer without senders, with one I/O thread.
     #[expect(clippy::new_without_default, reason = "a model makes one by name")]
     pub fn new() -> Self {
-        Outcomes(Hub::new())
+        Outcomes::of_threads(1)
+    }
+
+    /// Of one with so many.
+    pub fn of_threads(threads: usize) -> Self {
+        Outcomes(Hub::new(threads))
     }
 
     /// A new sender's.
@@ -40,14 +45,24 @@ impl Outcomes {
         Log(self.0.new_sender())
     }
 
-    /// A new lane of that sender; answers its slot in the log.
+    /// A new lane of that sender to the first I/O thread; answers its slot in the log.
     pub fn lane(&self, lane: LaneId, log: &Log, tag: u64) -> u32 {
-        self.0.own(lane, &log.0, tag, "topic".into())
+        self.lane_to(0, lane, log, tag)
     }
 
-    /// The I/O thread's reports.
+    /// The same to any of them.
+    pub fn lane_to(&self, thread: usize, lane: LaneId, log: &Log, tag: u64) -> u32 {
+        self.0.own(thread, lane, &log.0, tag, "topic".into())
+    }
+
+    /// The first I/O thread's reports.
     pub fn reports(&self, reports: &[Report]) {
-        self.0.reports(reports, &TopicTable::new(), None);
+        self.reports_of(0, reports);
+    }
+
+    /// Those of any of them.
+    pub fn reports_of(&self, thread: usize, reports: &[Report]) {
+        self.0.reports(thread, reports, &TopicTable::new(), None);
     }
 
     /// Failures of the whole producer since the last call: what `Producer::flush` tells.
@@ -69,7 +84,7 @@ impl Outcomes {
         }
     }
 
-    /// The I/O thread's word on a flush.
+    /// An I/O thread's word on a flush.
     pub fn flushed(&self, flushed: Flushed) {
         self.0.flushed(flushed);
     }
@@ -79,9 +94,9 @@ impl Outcomes {
         self.0.open_flushes()
     }
 
-    /// The I/O thread has ended.
+    /// An I/O thread has ended, as after a close.
     pub fn end(&self) {
-        self.0.end(FailureKind::Closed);
+        self.0.end(false);
     }
 }
 

@@ -114,11 +114,12 @@ fn rounds_until_one_allocates_nothing(what: &str, mut round: impl FnMut()) -> us
 #[test]
 fn steady_state_allocates_nothing() {
     let _alone = ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    for (partitions, records) in [(1, 300_000), (16, 300_000)] {
+    for (partitions, records, threads) in [(1, 300_000, 1), (16, 300_000, 1), (16, 300_000, 3)] {
         let broker = Broker::start(partitions);
         let builder = Producer::builder().bootstrap_servers(&broker.address);
         // With the feature `metrics` a thread tells the figures every ten seconds, and a slow machine takes longer than that.
-        let producer = builder.set("metrics.publish.interval.ms", "0").build().expect("a producer");
+        let builder = builder.set("metrics.publish.interval.ms", "0").set("io.threads", threads.to_string());
+        let producer = builder.build().expect("a producer");
         let topic = producer.topic("steady").expect("a name");
         let mut sender = producer.sender().expect("open");
         let mut send = |count: u32| {
@@ -129,7 +130,7 @@ fn steady_state_allocates_nothing() {
                     .expect("sent");
             }
         };
-        rounds_until_one_allocates_nothing(&format!("{partitions} partitions"), || {
+        rounds_until_one_allocates_nothing(&format!("{partitions} partitions, {threads} I/O threads"), || {
             send(records);
             producer.flush(LONG).expect("all delivered");
         });
@@ -141,12 +142,20 @@ fn steady_state_allocates_nothing() {
 #[cfg(target_os = "linux")]
 fn resident_memory_stays_within_the_formula() {
     let _alone = ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    for threads in [1, 4] {
+        stays_within_the_formula(threads);
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn stays_within_the_formula(threads: usize) {
     let broker = Broker::start(100);
     // The highest mark is this test's, not that of one before it.
     std::fs::write("/proc/self/clear_refs", "5").expect("Linux 4.0");
     let before = own_memory(false);
     let memory = 32 << 20;
-    let producer = Producer::builder().bootstrap_servers(&broker.address).build().expect("a producer");
+    let builder = Producer::builder().bootstrap_servers(&broker.address);
+    let producer = builder.configure(|config| config.io_threads(threads)).build().expect("a producer");
     assert_eq!(producer.buffer_bytes().1, memory);
     assert!(own_memory(false) >= before + memory, "the buffer is touched at start");
     let topic = producer.topic("bound").expect("a name");
@@ -166,11 +175,13 @@ fn resident_memory_stays_within_the_formula() {
     });
     producer.flush(LONG).expect("all delivered");
     // The formula of README.md, "Memory".
-    let (segments, lanes, connections) = (memory / 2048, senders * partitions as usize, 2);
+    let (segments, lanes, connections) = (memory / 2048, senders * partitions as usize, 2 * threads);
+    let threads_overhead = (512 << 10) * (threads - 1);
     let overhead = 60 * segments + (1 << 10) * lanes + (80 << 10) * senders + (512 << 10) * connections + (2 << 20);
-    let bound = memory + overhead;
+    let bound = memory + overhead + threads_overhead;
     let used = own_memory(true) - before;
-    assert!(used <= bound, "{used} bytes resident, the bound is {bound}");
+    eprintln!("{threads} I/O threads: {} KiB beside the buffer, of {}", (used - memory) >> 10, (bound - memory) >> 10);
+    assert!(used <= bound, "{threads} I/O threads: {used} bytes resident, the bound is {bound}");
     producer.close(LONG).expect("all delivered");
 }
 

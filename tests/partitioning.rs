@@ -75,6 +75,16 @@ fn a_node_that_is_slow_gets_less_of_the_records_without_a_key() {
     assert!(stalled * 3 < STRETCHES, "{stalled} of {STRETCHES} records went where nothing is taken");
 }
 
+/// The queues of the two partitions are known to different threads.
+#[test]
+fn a_node_that_is_slow_gets_less_whichever_io_thread_has_its_partitions() {
+    let mut world = world(|settings| settings.io_threads(2));
+    world.send(b'a', STRETCHES);
+    let [[healthy, stalled]] = world.end([b'a']);
+    assert_eq!(healthy + stalled, STRETCHES);
+    assert!(stalled > 0 && stalled * 3 < STRETCHES, "{stalled} of {STRETCHES} records went where nothing is taken");
+}
+
 #[test]
 fn with_adaptive_partitioning_off_it_gets_its_half() {
     let mut world = world(|settings| settings.adaptive_partitioning(false));

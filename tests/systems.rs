@@ -62,3 +62,37 @@ fn a_cpu_that_is_not_there_is_an_error_that_names_the_setting() {
     let portable = cfg!(any(not(target_os = "linux"), forebay_portable));
     assert_eq!(error.contains("on Linux only"), portable, "{error}");
 }
+
+#[test]
+#[cfg(all(target_os = "linux", not(forebay_portable)))]
+fn each_io_thread_stays_on_a_cpu_of_its_own_or_none_is_left() {
+    let allowed = std::fs::read_to_string("/proc/thread-self/status").expect("Linux");
+    let allowed = allowed.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:")).expect("a list").trim();
+    let last: usize = allowed.rsplit([',', '-']).next().expect("not empty").parse().expect("a number");
+    // The thread behind the last CPU's finds none.
+    let before = io_threads();
+    let settings = [("io.threads", "2"), ("buffer.memory", "131072"), ("io.cpu", &*last.to_string())];
+    let error = built(&settings).err().expect("refused").to_string();
+    assert!(error.contains(&format!("io.cpu={}", last + 1)), "{error}");
+    if let Some(first) = last.checked_sub(1).filter(|_| allowed.contains(&format!("-{last}"))) {
+        let settings = [("io.threads", "2"), ("buffer.memory", "131072"), ("io.cpu", &*first.to_string())];
+        let (_broker, producer) = built(&settings).expect("two neighbours");
+        let stay: Vec<_> = io_threads().into_iter().filter(|thread| !before.contains(thread)).collect();
+        let expected = [first, last].map(|cpu| cpu.to_string());
+        assert!(expected.iter().all(|cpu| stay.iter().any(|(_, allowed)| allowed == cpu)), "{stay:?}");
+        delivers(&producer);
+    }
+}
+
+/// The I/O threads of this process: name and the CPUs that each may use.
+#[cfg(all(target_os = "linux", not(forebay_portable)))]
+fn io_threads() -> Vec<(String, String)> {
+    let tasks = std::fs::read_dir("/proc/self/task").expect("Linux").filter_map(Result::ok);
+    let status = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("status")).ok());
+    let line =
+        |text: &str, name| text.lines().find_map(|line: &str| line.strip_prefix(name)).map(|v| v.trim().to_owned());
+    status
+        .filter_map(|text| Some((line(&text, "Name:")?, line(&text, "Cpus_allowed_list:")?)))
+        .filter(|(name, _)| name.starts_with("forebay-io"))
+        .collect()
+}

@@ -7,6 +7,7 @@ extern crate self as forebay_io;
 
 pub mod compress;
 pub mod core;
+pub mod deal;
 pub mod driver;
 pub mod metrics;
 pub mod shares;

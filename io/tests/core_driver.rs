@@ -79,7 +79,18 @@ fn rig(bootstrap: &str, panics: bool, config: CoreConfig) -> Rig {
     let sink = Collect { outcomes: outcomes.clone(), flushed: flush_sender, ended: end_sender, panics };
     let (sockets, security) = (SocketOptions::default(), Security::default());
     let driver = spawn(
-        Parts { config, sockets, security, poll, bell, io, topics: topics.clone(), meters: Arc::default(), cpu: None },
+        Parts {
+            config,
+            sockets,
+            security,
+            poll,
+            bell,
+            io,
+            topics: topics.clone(),
+            meters: Arc::default(),
+            number: 0,
+            cpu: None,
+        },
         sink,
     )
     .expect("a thread");

@@ -8,12 +8,14 @@ use std::time::Duration;
 use core_support::{World, config, ms, secs};
 use forebay_engine::Lane;
 use forebay_io::core::CoreConfig;
+use forebay_io::deal::Deal;
 
 const BATCH: usize = 1_000;
 
-/// Three partitions, each on a node of its own, all with their first batch acknowledged.
+/// Three partitions, each on a node of its own, all with their first batch acknowledged. A linger of 1 ms at most.
 fn world(settings: CoreConfig) -> (World, Vec<Lane>) {
-    let settings = CoreConfig { batch_size: BATCH, linger: ms(1), max_in_flight: 1, ..settings };
+    let linger = settings.linger.min(ms(1));
+    let settings = CoreConfig { batch_size: BATCH, linger, max_in_flight: 1, ..settings };
     let mut w = World::with_memory(settings, 3, 4 << 20);
     w.cluster.nodes = 3;
     for (node, partition) in w.cluster.partitions.iter_mut().enumerate() {
@@ -129,4 +131,41 @@ fn where_nobody_draws_or_it_is_turned_off_nothing_is_weighed() {
         }
         assert!(weights(&w).is_empty());
     }
+}
+
+#[test]
+fn a_core_tells_what_waits_for_its_own_partitions_only() {
+    // Of two threads the first has partitions 0 and 2.
+    let (mut w, mut lanes) = world(CoreConfig { hand: Deal::among(2).hand(0), ..config() });
+    w.deaf.insert(1);
+    for _ in 0..3 {
+        fill(&mut w, &mut lanes[1], 2);
+    }
+    assert!(weights(&w).is_empty(), "partition 1 is another's: {:?}", weights(&w));
+    w.deaf.insert(2);
+    fill(&mut w, &mut lanes[2], 1);
+    fill(&mut w, &mut lanes[2], 4);
+    assert_eq!(weights(&w), [5, 5, 1]);
+}
+
+#[test]
+fn of_several_cores_each_hears_of_a_draw_while_something_waits_though_the_record_is_anothers() {
+    // Without a linger it sleeps until the broker answers.
+    let (mut w, mut lanes) = world(CoreConfig { hand: Deal::among(2).hand(0), linger: Duration::ZERO, ..config() });
+    w.deaf.insert(2);
+    for batches in [1, 5] {
+        for id in 0..batches {
+            assert!(w.send(&mut lanes[2], 100 + id, BATCH));
+        }
+        w.run(ms(50));
+    }
+    assert!(weights(&w).is_empty(), "nobody has drawn");
+    // The draw comes when it is at rest, and nothing wakes it.
+    let (begun, mut drawn) = (w.now, false);
+    let heard = w.run_until(secs(1), |w| {
+        drawn = drawn || draw(w) < 3;
+        !weights(w).is_empty()
+    });
+    assert!(heard && w.now.since(begun) < ms(10), "after {:?}", w.now.since(begun));
+    assert_eq!(weights(&w), [6, 6, 1]);
 }

@@ -4,6 +4,7 @@
 use forebay::model::{Outcomes, deadline_comes};
 use forebay_io::core::Flushed;
 use forebay_loom_tests::explore;
+use loom::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use loom::thread;
 use std::sync::Arc;
 
@@ -40,6 +41,29 @@ fn the_end_wakes_every_flush() {
         outcomes.end();
         let ends = waiters.map(|waiter| waiter.join().expect("a waiter"));
         assert_eq!(ends, [Some(true), Some(false)]);
+    });
+}
+
+/// With several I/O threads a flush is through when each of them has said so, whichever is the last.
+#[test]
+fn a_flush_is_through_when_every_thread_is() {
+    explore("a_flush_is_through_when_every_thread_is", None, || {
+        let outcomes = Arc::new(Outcomes::of_threads(2));
+        let said = Arc::new([AtomicBool::new(false), AtomicBool::new(false)]);
+        let token = outcomes.begin_flush();
+        let threads = [0, 1].map(|number: usize| {
+            let (outcomes, said) = (outcomes.clone(), said.clone());
+            thread::spawn(move || {
+                said[number].store(true, Relaxed);
+                outcomes.flushed(Flushed { token, failed: 0 });
+            })
+        });
+        assert_eq!(outcomes.wait_flush(token, false), Some(true));
+        assert!(said.iter().all(|said| said.load(Relaxed)), "a thread had records of the flush on their way");
+        for thread in threads {
+            thread.join().expect("an I/O thread");
+        }
+        assert_eq!(outcomes.open_flushes(), 0);
     });
 }
 

@@ -155,6 +155,39 @@ fn a_sender_made_at_the_end_hears_of_it() {
     });
 }
 
+/// One of two I/O threads ends while the other still has an outcome to tell: that one counts, and what has none gets the end.
+#[test]
+fn the_end_of_one_thread_leaves_the_outcomes_of_the_others() {
+    explore("the_end_of_one_thread_leaves_the_outcomes_of_the_others", None, || {
+        let outcomes = Arc::new(Outcomes::of_threads(2));
+        let (first, second) = (outcomes.sender(), outcomes.sender());
+        // Lanes of two threads have the same number.
+        assert_eq!(outcomes.lane_to(0, lane(), &first, TAG), 0);
+        assert_eq!(outcomes.lane_to(1, lane(), &second, TAG), 0);
+        let ends = thread::spawn({
+            let outcomes = outcomes.clone();
+            move || outcomes.end()
+        });
+        let tells = thread::spawn({
+            let outcomes = outcomes.clone();
+            move || {
+                outcomes.reports_of(1, &[report(0, 1, Some(7))]);
+                outcomes.end();
+            }
+        });
+        let early = seen(&second, 0);
+        assert!([None, Some(Ok(Some(7)))].contains(&early), "its thread had not ended: {early:?}");
+        ends.join().expect("the first thread");
+        tells.join().expect("the second thread");
+        assert_eq!(seen(&second, 0), Some(Ok(Some(7))));
+        let lost = first.look(&first.receipt(0, 0));
+        assert!(
+            matches!(lost, Err(DeliveryError::Failed(why)) if why.kind == FailureKind::Closed),
+            "nobody told of it"
+        );
+    });
+}
+
 /// The clock races the outcome: the wait ends with the one or the other.
 #[test]
 fn a_deadline_or_an_outcome_ends_the_wait() {

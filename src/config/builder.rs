@@ -225,7 +225,9 @@ setters! {
     /// How long the I/O thread polls for more work before it sleeps. Default 0; whole microseconds, at most a second. This project's
     /// own key, of use with `linger.ms=0`.
     io_spin(time: Duration) "io.spin.us" = |b, k, v| b.set(k, v.as_nanos().div_ceil(1_000).to_string());
-    /// The CPU that the I/O thread stays on, counted from 0. Default `None`: the system decides. This project's own key; Linux only.
+    /// How many I/O threads there are: 1 (default) to 64. Partitions and `buffer.memory` are dealt out among them. This project's own key.
+    io_threads(threads: usize) "io.threads" = |b, k, v| b.set(k, v.to_string());
+    /// The CPU that the (first) I/O thread stays on, counted from 0. Default `None`: the system decides. This project's own key; Linux only.
     io_cpu(cpu: Option<usize>) "io.cpu" = |b, k, v| b.set(k, v.map_or_else(|| "-1".to_owned(), |v| v.to_string()));
     /// Locks the buffer in RAM. Default false. This project's own key; Unix only.
     memory_lock(lock: bool) "memory.lock" = |b, k, v| b.set(k, v.to_string());

@@ -11,6 +11,9 @@ use std::time::Duration;
 /// or id, partition. The client id comes on top.
 pub(super) const REQUEST_OVERHEAD: usize = 512;
 
+/// The least memory of an I/O thread: the least `buffer.memory`.
+pub(super) const LEAST_MEMORY: usize = 65_536;
+
 /// With more requests in flight a broker no longer recognises all duplicates: it keeps the last five batches of a producer.
 const IDEMPOTENT_IN_FLIGHT: usize = 5;
 
@@ -174,7 +177,16 @@ impl Check<'_> {
         /// Far under what a broker takes (`socket.request.max.bytes`, 100 MiB).
         const LONG_REQUEST: usize = 8 << 20;
         let short = self.settings.max_request_size;
-        let share = (self.settings.buffer_memory / self.settings.max_in_flight.max(1)).min(LONG_REQUEST);
+        let part = self.settings.buffer_memory / self.settings.io_threads.max(1);
+        if part < LEAST_MEMORY {
+            let (memory, threads) = (self.settings.buffer_memory, self.settings.io_threads);
+            let message = format!(
+                "leaves each thread {part} bytes of buffer.memory={memory}, and each needs {LEAST_MEMORY}. Set buffer.memory to at least {}, or lower it",
+                LEAST_MEMORY * threads
+            );
+            self.problem("io.threads", message);
+        }
+        let share = (part / self.settings.max_in_flight.max(1)).min(LONG_REQUEST);
         self.settings.long_request_size = if self.is_set("max.request.size") { short } else { share.max(short) };
         let room = self.settings.max_request_size.saturating_sub(REQUEST_OVERHEAD + self.settings.client_id.len());
         if self.is_set(KEY) {

@@ -204,6 +204,8 @@ settings! {
     availability_timeout: Duration => Duration, |s| s.availability_timeout;
     /// `io.spin.us`
     io_spin: Duration => Duration, |s| s.io_spin;
+    /// `io.threads`
+    io_threads: usize => usize, |s| s.io_threads;
     /// `io.cpu`: None where it is left to the system.
     io_cpu: Option<usize> => Option<usize>, |s| s.io_cpu;
     /// `memory.lock`

@@ -2,7 +2,9 @@
 
 use super::CompressionType;
 use super::key::{KeySpec, Kind, Origin, Standing, Value};
+use super::rules::LEAST_MEMORY;
 use super::settings::{Acks, Settings};
+use forebay_io::deal::MOST_THREADS;
 
 const INT: i64 = i32::MAX as i64;
 const LONG: i64 = i64::MAX;
@@ -43,7 +45,7 @@ const FIGURES: &str = "Metrics";
 // A row reads as a row of a table, not one argument a line.
 #[rustfmt::skip]
 pub(super) const USED: &[KeySpec] = &[
-    row(BUFFER, "buffer.memory", Kind::Bytes(65_536, LONG), "33554432", |s, v| s.buffer_memory = v.int() as usize,
+    row(BUFFER, "buffer.memory", Kind::Bytes(LEAST_MEMORY as i64, LONG), "33554432", |s, v| s.buffer_memory = v.int() as usize,
         "All the memory for records, from the moment they are sent until the broker has acknowledged them. Taken once at start and never exceeded.",
         "When it is full, a send waits at most `max.block.ms`. A record that is larger than all of it never fits."),
     row(BUFFER, "batch.size", Kind::Bytes(0, INT), "16384", |s, v| s.batch_size = v.int() as usize,
@@ -64,9 +66,12 @@ pub(super) const USED: &[KeySpec] = &[
     of(Origin::Forebay, row(BUFFER, "io.spin.us", Kind::Micros(0, 1_000_000), "0", |s, v| s.io_spin = v.duration(),
         "How long the I/O thread polls for more work before it sleeps: buys latency with CPU.",
         "Of use with `linger.ms=0`.")),
+    of(Origin::Forebay, row(BUFFER, "io.threads", Kind::Int(1, MOST_THREADS as i64), "1", |s, v| s.io_threads = v.int() as usize,
+        "How many I/O threads there are. Partitions are dealt out among them; each thread has its own part of `buffer.memory` (all the same) and its own connections to the brokers.",
+        "1 is enough for some 20 Gbit/s; more need processors of their own (`docs/scaling.md`). A part is `buffer.memory` / `io.threads`, at least 65536, and what one partition can have at most.")),
     of(Origin::Forebay, row(BUFFER, "io.cpu", Kind::Int(-1, 4_095), "-1", |s, v| s.io_cpu = usize::try_from(v.int()).ok(),
-        "The CPU that the I/O thread stays on, counted from 0; -1 leaves it to the system. Linux only.",
-        "Keep the threads that send off that CPU. See `docs/latency.md`.")),
+        "The CPU that the I/O thread stays on, counted from 0; -1 leaves it to the system. Of several threads (`io.threads`) each has the CPU after the one before. Linux only.",
+        "Keep the threads that send off those CPUs. See `docs/latency.md`.")),
     of(Origin::Forebay, row(BUFFER, "memory.lock", Kind::Bool, "false", |s, v| s.memory_lock = v.bool(),
         "Locks the buffer in RAM (`mlock`): no send waits for a page that was swapped out. Unix only.",
         "Needs a limit on locked memory (`ulimit -l`) of at least `buffer.memory`.")),
@@ -84,7 +89,7 @@ pub(super) const USED: &[KeySpec] = &[
         "Higher is smaller and slower. Levels above 12 also take tens of MiB of memory for the I/O thread.",
         "With `compression.type=zstd`."),
     of(Origin::Forebay, row(COMPRESSION, "io.compression.threads", Kind::Int(0, 64), "0", |s, v| s.compression_threads = v.int() as usize,
-        "How many threads compress batches. 0 leaves it to the I/O thread, which is enough until compression fills it: then records wait for memory though network and brokers have room. Each thread has a buffer of `max.request.size` and the codec's own state. A close that ends at its deadline does not wait for the batches that they are at: a thread ends with its batch, and until then the buffer stays in memory.",
+        "How many threads compress batches, beside each I/O thread. 0 leaves it to the I/O thread, which is enough until compression fills it: then records wait for memory though network and brokers have room. Each thread has a buffer of `max.request.size` and the codec's own state. A close that ends at its deadline does not wait for the batches that they are at: a thread ends with its batch, and until then the buffer stays in memory.",
         "Without effect with `compression.type=none`.")),
     row(DELIVERY, "acks", Kind::Choice(&["all", "-1", "1", "0"]), "all", |s, v| s.acks = match v.text().as_str() {
             "0" => Acks::None,

@@ -16,9 +16,9 @@ use crate::producer::Inner;
 use crate::reservation::{Reservation, Tail};
 use crate::sender::Patience;
 use crate::waits::{Waits, wait_for_memory};
-use crate::{Receipt, Record};
+use crate::{Receipt, Record, Topic};
 use encode::{encode, write_here};
-use forebay_engine::{ClaimError, ProducerEnd};
+use forebay_engine::{ClaimError, Engine, Grant, ProducerEnd};
 use forebay_io::core::DeliveryFailure;
 use forebay_io::wire::batch::BATCH_HEADER_LEN;
 use forebay_io::wire::record::HEAD_MAX;
@@ -31,7 +31,8 @@ use topic::{TopicLanes, open_lane};
 pub(crate) struct Lanes {
     topics: Vec<Option<TopicLanes>>,
     partitioner: Option<Box<dyn Partitioner>>,
-    end: ProducerEnd,
+    /// By I/O thread.
+    ends: Box<[ProducerEnd]>,
     tick: Tick,
     /// The sender's number, as in `log`.
     id: u32,
@@ -52,7 +53,7 @@ impl Lanes {
         Lanes {
             topics: Vec::new(),
             partitioner: inner.partitioner.as_ref().map(|make| make()),
-            end: inner.engine.producer_end(),
+            ends: inner.engines.iter().map(Engine::producer_end).collect(),
             tick: Tick::new(inner.wall()),
             id: log.id,
             log,
@@ -111,12 +112,12 @@ impl Lanes {
         plan: &Plan,
         waits: impl FnOnce() -> Waits,
     ) -> Result<Receipt, SendErrorKind> {
-        let Lanes { topics, end, id, .. } = self;
+        let Lanes { topics, ends, id, .. } = self;
         let open = open_lane(topics, record, plan.partition).ok_or(SendErrorKind::Closed)?;
         open.lane.set_window(plan.window);
         let total = plan.shape.total_len;
-        let claim =
-            open.lane.claim_or(total, total.min(HEAD_MAX), |refused| wait_for_memory(inner, end, refused, &waits()))?;
+        let wait = |refused| wait_at_its_thread(inner, ends, record.topic, plan.partition, refused, &waits());
+        let claim = open.lane.claim_or(total, total.min(HEAD_MAX), wait)?;
         encode(claim, record, plan)?;
         Ok(open.receipt(*id, plan.timestamp))
     }
@@ -175,14 +176,15 @@ impl Lanes {
         waits: impl FnOnce() -> Waits,
         plan: &Plan,
     ) -> Result<Reservation<'s, 'a>, SendErrorKind> {
-        let Lanes { topics, end, id, .. } = self;
+        let Lanes { topics, ends, id, .. } = self;
         let open = open_lane(topics, record, plan.partition).ok_or(SendErrorKind::Closed)?;
         open.lane.set_window(plan.window);
         // A record that fits a segment is contiguous, so that its value is one slice.
         let total = plan.shape.total_len;
-        let head = if total <= inner.engine.segment_size() { total } else { HEAD_MAX };
+        let head = if total <= inner.engines[0].segment_size() { total } else { HEAD_MAX };
         let receipt = Receipt { sender: *id, slot: open.slot, ordinal: open.ordinal, timestamp: plan.timestamp };
-        let claim = open.lane.claim_or(total, head, |refused| wait_for_memory(inner, end, refused, &waits()))?;
+        let wait = |refused| wait_at_its_thread(inner, ends, record.topic, plan.partition, refused, &waits());
+        let claim = open.lane.claim_or(total, head, wait)?;
         let delta = plan.timestamp.wrapping_sub(plan.window);
         Ok(Reservation::new(claim, &mut open.ordinal, receipt, record.key, tail, &plan.shape, delta, len))
     }
@@ -195,6 +197,20 @@ impl Lanes {
     fn set_limit(&mut self, largest: usize) {
         self.largest = largest;
     }
+}
+
+/// Waits for memory of the I/O thread that a partition belongs to.
+#[cold]
+#[inline(never)]
+fn wait_at_its_thread(
+    inner: &Inner,
+    ends: &mut [ProducerEnd],
+    topic: Topic,
+    partition: u32,
+    refused: ClaimError,
+    waits: &Waits,
+) -> Result<Grant, SendErrorKind> {
+    wait_for_memory(inner, &mut ends[inner.deal.thread(topic.0, partition)], refused, waits)
 }
 
 impl From<ClaimError> for SendErrorKind {

@@ -155,8 +155,9 @@ impl Lanes {
         }
         if topic.lanes[at].is_none() {
             let tag = record.topic.0.lane_tag(partition);
-            let lane = self.end.lane(tag)?;
-            let slot = inner.hub.own(lane.id(), &self.log, tag, topic.entry.name().clone());
+            let thread = inner.deal.thread(record.topic.0, partition);
+            let lane = self.ends[thread].lane(tag)?;
+            let slot = inner.hub.own(thread, lane.id(), &self.log, tag, topic.entry.name().clone());
             topic.lanes[at] = Some(OpenLane { lane, slot, ordinal: 0 });
         }
         Ok(())

@@ -18,7 +18,7 @@ mod statistics;
 mod write;
 
 pub use names::{Figure, Group, Kind};
-pub(crate) use read::Source;
+pub(crate) use read::{Measured, Source};
 pub(crate) use reporter::Reporter;
 
 use crate::config::Config;
@@ -111,17 +111,17 @@ pub struct Metrics {
     pub outgoing_bytes: Rate,
     /// `network-io-*`: reads and writes of sockets that moved something.
     pub network_io: Rate,
-    /// `select-*`: how often the I/O thread has looked for events.
+    /// `select-*`: how often an I/O thread has looked for events.
     pub select: Rate,
-    /// `io-time-ns-total`: how long the I/O thread has been at work.
+    /// `io-time-ns-total`: how long the I/O threads together have been at work.
     pub io_time: Duration,
-    /// `io-ratio`: the part of the last samples' time for which it was.
+    /// `io-ratio`: the part of the last samples' time for which one was: the mean, if there are several.
     pub io_ratio: f64,
-    /// `io-wait-time-ns-total`: how long it has slept.
+    /// `io-wait-time-ns-total`: how long they have slept.
     pub io_wait_time: Duration,
-    /// `io-wait-ratio`: the part of the last samples' time for which it did.
+    /// `io-wait-ratio`: the part of the last samples' time for which one did.
     pub io_wait_ratio: f64,
-    /// `metadata-age`: since metadata was learned last; since the start, if it never was.
+    /// `metadata-age`: since metadata was learned last, by the I/O thread that did so first; since the start, if one never did.
     pub metadata_age: Duration,
 
     /// Each broker that a connection was tried with, bootstrap servers included.

@@ -123,10 +123,10 @@ const PRODUCER: &[Row<Metrics>] = &[
     row("outgoing-byte", "bytes", Read::Rate(|m| m.outgoing_bytes), "bytes sent"),
     row("network-io", "operations", Read::Rate(|m| m.network_io), "reads and writes of sockets"),
     row("select", "polls", Read::Rate(|m| m.select), "times the I/O thread looked for events"),
-    row("io-time-ns-total", "ns", Read::Counter(|m| nanos(m.io_time)), "time that the I/O thread worked"),
-    row("io-ratio", "ratio", Read::Gauge(|m| m.io_ratio), "part of the time that the I/O thread worked"),
-    row("io-wait-time-ns-total", "ns", Read::Counter(|m| nanos(m.io_wait_time)), "time that the I/O thread slept"),
-    row("io-wait-ratio", "ratio", Read::Gauge(|m| m.io_wait_ratio), "part of the time that the I/O thread slept"),
+    row("io-time-ns-total", "ns", Read::Counter(|m| nanos(m.io_time)), "time that the I/O threads worked"),
+    row("io-ratio", "ratio", Read::Gauge(|m| m.io_ratio), "part of the time that an I/O thread worked"),
+    row("io-wait-time-ns-total", "ns", Read::Counter(|m| nanos(m.io_wait_time)), "time that the I/O threads slept"),
+    row("io-wait-ratio", "ratio", Read::Gauge(|m| m.io_wait_ratio), "part of the time that an I/O thread slept"),
     row("metadata-age", "s", Read::Gauge(|m| secs(m.metadata_age)), "since metadata was learned last"),
 ];
 

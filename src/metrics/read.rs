@@ -4,8 +4,11 @@ use super::{Metrics, NodeMetrics, Rate, Summary, TopicMetrics};
 use crate::Producer;
 use forebay_engine::Engine;
 use forebay_io::driver::Clock;
-use forebay_io::metrics::{Meters, NodeMeters, Reading, Series, TopicMeters};
+use forebay_io::metrics::{Meters, NodeMeters, Reading, Series, TopicMeters, Totals};
 use forebay_io::time::Time;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::hash::Hash;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -40,70 +43,102 @@ impl Producer {
 #[derive(Clone)]
 pub(crate) struct Source {
     pub(crate) client_id: Arc<str>,
+    /// By I/O thread; there is at least one.
+    pub(crate) threads: Arc<[Measured]>,
+    pub(crate) clock: Clock,
+}
+
+/// What is measured of one I/O thread.
+pub(crate) struct Measured {
     pub(crate) engine: Engine,
     pub(crate) meters: Arc<Meters>,
-    pub(crate) clock: Clock,
 }
 
 impl Source {
     pub(crate) fn read(&self) -> Metrics {
         read(self)
     }
+
+    /// Those meters into which sending threads count.
+    pub(crate) fn shared_meters(&self) -> &Meters {
+        &self.threads[0].meters
+    }
+
+    /// A figure of all I/O threads together.
+    fn reading(&self, of: fn(&Totals) -> &Series, now: Time) -> Reading {
+        together(self.threads.iter().map(|thread| of(&thread.meters.totals)), now)
+    }
+
+    /// The sum of what each I/O thread has.
+    fn sum(&self, of: impl Fn(&Measured) -> u64) -> u64 {
+        self.threads.iter().map(of).sum()
+    }
+}
+
+/// What several series of one kind hold.
+fn together<'a>(series: impl Iterator<Item = &'a Series>, now: Time) -> Reading {
+    series.fold(Reading::default(), |mut all, one| {
+        all.add(&one.read(now));
+        all
+    })
 }
 
 fn read(source: &Source) -> Metrics {
-    let (meters, now) = (&source.meters, source.clock.now());
-    let totals = &meters.totals;
-    let rate = |series: &Series| rate(&series.read(now));
-    let sizes = |series: &Series| summary(&series.read(now), 1.0);
-    let times = |series: &Series| summary(&series.read(now), MICROS_PER_MS);
-    let plain = totals.plain_bytes.sum();
-    let records = totals.record_send.sum();
-    let (awake, asleep) = (totals.io_time_ns.read(now), totals.io_wait_ns.read(now));
+    let now = source.clock.now();
+    let rate = |of: fn(&Totals) -> &Series| rate(&source.reading(of, now));
+    let sizes = |of: fn(&Totals) -> &Series| summary(&source.reading(of, now), 1.0);
+    let times = |of: fn(&Totals) -> &Series| summary(&source.reading(of, now), MICROS_PER_MS);
+    let nanos = |of: fn(&Totals) -> &Series| Duration::from_nanos(source.reading(of, now).sum);
+    let plain = source.reading(|t| &t.plain_bytes, now).sum;
+    let records = source.reading(|t| &t.record_send, now).sum;
+    let (awake, asleep) = (source.reading(|t| &t.io_time_ns, now), source.reading(|t| &t.io_wait_ns, now));
+    let threads = source.threads.len() as f64;
+    // The oldest of what the threads know.
+    let learned = source.threads.iter().map(|thread| thread.meters.totals.metadata_at.get()).min();
     Metrics {
         client_id: source.client_id.as_ref().to_owned(),
         age: now.since(Time::ZERO),
-        buffer_total_bytes: source.engine.total_bytes() as u64,
-        buffer_available_bytes: source.engine.available_bytes() as u64,
-        waiting_threads: source.engine.waiting_senders() as u64,
-        buffer_exhausted: rate(&totals.buffer_exhausted),
-        bufferpool_wait_time: Duration::from_nanos(totals.buffer_wait_ns.sum()),
-        bufferpool_wait_ratio: ratio(&totals.buffer_wait_ns.read(now)),
-        metadata_wait_time: Duration::from_nanos(totals.metadata_wait_ns.sum()),
-        flush_time: Duration::from_nanos(totals.flush_ns.sum()),
-        batch_size: sizes(&totals.batch_size),
-        batch_split: rate(&totals.batch_split),
-        compression_rate_avg: compression(&totals.compression, now),
-        records_per_request: sizes(&totals.records_per_request),
+        buffer_total_bytes: source.sum(|thread| thread.engine.total_bytes() as u64),
+        buffer_available_bytes: source.sum(|thread| thread.engine.available_bytes() as u64),
+        waiting_threads: source.sum(|thread| thread.engine.waiting_senders() as u64),
+        buffer_exhausted: rate(|t| &t.buffer_exhausted),
+        bufferpool_wait_time: nanos(|t| &t.buffer_wait_ns),
+        bufferpool_wait_ratio: ratio(&source.reading(|t| &t.buffer_wait_ns, now)),
+        metadata_wait_time: nanos(|t| &t.metadata_wait_ns),
+        flush_time: nanos(|t| &t.flush_ns),
+        batch_size: sizes(|t| &t.batch_size),
+        batch_split: rate(|t| &t.batch_split),
+        compression_rate_avg: compression(&source.reading(|t| &t.compression, now)),
+        records_per_request: sizes(|t| &t.records_per_request),
         record_size_avg: if records == 0 { 0.0 } else { plain as f64 / records as f64 },
-        record_queue_time: times(&totals.queue_time),
-        record_send: rate(&totals.record_send),
-        record_retry: rate(&totals.record_retry),
-        record_error: rate(&totals.record_error),
-        record_delivered: rate(&totals.record_delivered),
-        request: rate(&totals.requests),
-        response: rate(&totals.responses),
-        request_size: sizes(&totals.request_size),
-        request_latency: times(&totals.request_latency),
-        requests_in_flight: totals.in_flight.get(),
-        produce_throttle_time: sizes(&totals.throttle),
-        connection_count: totals.connections.get(),
-        connection_creation: rate(&totals.connection_creation),
-        connection_close: rate(&totals.connection_close),
-        connection_failure: rate(&totals.connection_failure),
-        successful_authentication: rate(&totals.authentication_success),
-        failed_authentication: rate(&totals.authentication_failure),
-        incoming_bytes: rate(&totals.incoming_bytes),
-        outgoing_bytes: rate(&totals.outgoing_bytes),
-        network_io: rate(&totals.network_io),
+        record_queue_time: times(|t| &t.queue_time),
+        record_send: rate(|t| &t.record_send),
+        record_retry: rate(|t| &t.record_retry),
+        record_error: rate(|t| &t.record_error),
+        record_delivered: rate(|t| &t.record_delivered),
+        request: rate(|t| &t.requests),
+        response: rate(|t| &t.responses),
+        request_size: sizes(|t| &t.request_size),
+        request_latency: times(|t| &t.request_latency),
+        requests_in_flight: source.sum(|thread| thread.meters.totals.in_flight.get()),
+        produce_throttle_time: sizes(|t| &t.throttle),
+        connection_count: source.sum(|thread| thread.meters.totals.connections.get()),
+        connection_creation: rate(|t| &t.connection_creation),
+        connection_close: rate(|t| &t.connection_close),
+        connection_failure: rate(|t| &t.connection_failure),
+        successful_authentication: rate(|t| &t.authentication_success),
+        failed_authentication: rate(|t| &t.authentication_failure),
+        incoming_bytes: rate(|t| &t.incoming_bytes),
+        outgoing_bytes: rate(|t| &t.outgoing_bytes),
+        network_io: rate(|t| &t.network_io),
         select: Rate { total: asleep.count, per_second: asleep.recent_count as f64 / asleep.seconds },
         io_time: Duration::from_nanos(awake.sum),
-        io_ratio: ratio(&awake),
+        io_ratio: ratio(&awake) / threads,
         io_wait_time: Duration::from_nanos(asleep.sum),
-        io_wait_ratio: ratio(&asleep),
-        metadata_age: now.since(Time(totals.metadata_at.get())),
-        nodes: nodes(meters, now),
-        topics: topics(meters, now),
+        io_wait_ratio: ratio(&asleep) / threads,
+        metadata_age: now.since(Time(learned.unwrap_or_default())),
+        nodes: nodes(source, now),
+        topics: topics(source, now),
     }
 }
 
@@ -135,45 +170,64 @@ fn ratio(reading: &Reading) -> f64 {
 }
 
 /// Counted in millionths, and only where something is compressed.
-fn compression(series: &Series, now: Time) -> f64 {
-    let reading = series.read(now);
+fn compression(reading: &Reading) -> f64 {
     if reading.recent_count == 0 { 1.0 } else { reading.average() / 1e6 }
 }
 
-fn nodes(meters: &Meters, now: Time) -> Vec<NodeMetrics> {
-    let rate = |series: &Series| rate(&series.read(now));
-    let one = |node: &NodeMeters| {
-        let (host, port) = node.address();
-        NodeMetrics {
-            node_id: node.node,
-            host,
-            port,
-            connected: node.connected.get() > 0,
-            requests_in_flight: node.in_flight.get(),
-            request: rate(&node.requests),
-            response: rate(&node.responses),
-            request_size: summary(&node.request_size.read(now), 1.0),
-            request_latency: summary(&node.request_latency.read(now), MICROS_PER_MS),
-            incoming_bytes: rate(&node.incoming_bytes),
-            outgoing_bytes: rate(&node.outgoing_bytes),
-            throttle_time: summary(&node.throttle.read(now), 1.0),
-            connection_creation: rate(&node.connection_creation),
-            connection_failure: rate(&node.connection_failure),
+/// What the I/O threads count of the same thing, side by side, in the order in which the first of them met it.
+fn grouped<M, K: Eq + Hash>(source: &Source, of: fn(&Meters) -> Vec<Arc<M>>, key: fn(&M) -> K) -> Vec<Vec<Arc<M>>> {
+    let mut groups: Vec<Vec<Arc<M>>> = Vec::new();
+    let mut places: HashMap<K, usize> = HashMap::new();
+    for meters in source.threads.iter().flat_map(|thread| of(&thread.meters)) {
+        match places.entry(key(&meters)) {
+            Entry::Occupied(place) => groups[*place.get()].push(meters),
+            Entry::Vacant(place) => {
+                place.insert(groups.len());
+                groups.push(vec![meters]);
+            }
         }
-    };
-    meters.nodes().iter().map(|node| one(node)).collect()
+    }
+    groups
 }
 
-fn topics(meters: &Meters, now: Time) -> Vec<TopicMetrics> {
-    let rate = |series: &Series| rate(&series.read(now));
-    let one = |topic: &TopicMeters| TopicMetrics {
-        topic: topic.name.clone(),
-        record_send: rate(&topic.record_send),
-        bytes: rate(&topic.bytes),
-        compression_rate: compression(&topic.compression, now),
-        record_retry: rate(&topic.record_retry),
-        record_error: rate(&topic.record_error),
-        record_delivered: rate(&topic.record_delivered),
+fn nodes(source: &Source, now: Time) -> Vec<NodeMetrics> {
+    let one = |node: &Vec<Arc<NodeMeters>>| {
+        let reading = |of: fn(&NodeMeters) -> &Series| together(node.iter().map(|meters| of(meters)), now);
+        let rate = |of: fn(&NodeMeters) -> &Series| rate(&reading(of));
+        let (host, port) = node[0].address();
+        NodeMetrics {
+            node_id: node[0].node,
+            host,
+            port,
+            connected: node.iter().any(|meters| meters.connected.get() > 0),
+            requests_in_flight: node.iter().map(|meters| meters.in_flight.get()).sum(),
+            request: rate(|n| &n.requests),
+            response: rate(|n| &n.responses),
+            request_size: summary(&reading(|n| &n.request_size), 1.0),
+            request_latency: summary(&reading(|n| &n.request_latency), MICROS_PER_MS),
+            incoming_bytes: rate(|n| &n.incoming_bytes),
+            outgoing_bytes: rate(|n| &n.outgoing_bytes),
+            throttle_time: summary(&reading(|n| &n.throttle), 1.0),
+            connection_creation: rate(|n| &n.connection_creation),
+            connection_failure: rate(|n| &n.connection_failure),
+        }
     };
-    meters.topics().iter().map(|topic| one(topic)).collect()
+    grouped(source, Meters::nodes, |node| node.node).iter().map(one).collect()
+}
+
+fn topics(source: &Source, now: Time) -> Vec<TopicMetrics> {
+    let one = |topic: &Vec<Arc<TopicMeters>>| {
+        let reading = |of: fn(&TopicMeters) -> &Series| together(topic.iter().map(|meters| of(meters)), now);
+        let rate = |of: fn(&TopicMeters) -> &Series| rate(&reading(of));
+        TopicMetrics {
+            topic: topic[0].name.clone(),
+            record_send: rate(|t| &t.record_send),
+            bytes: rate(|t| &t.bytes),
+            compression_rate: compression(&reading(|t| &t.compression)),
+            record_retry: rate(|t| &t.record_retry),
+            record_error: rate(|t| &t.record_error),
+            record_delivered: rate(|t| &t.record_delivered),
+        }
+    };
+    grouped(source, Meters::topics, |topic| topic.name.clone()).iter().map(one).collect()
 }

@@ -56,7 +56,7 @@ impl ProducerBuilder {
         self
     }
 
-    /// Called on the I/O thread with each stretch of outcomes: consecutive records of one sender to one partition. Successes
+    /// Called on the I/O thread (of several, by one at a time) with each stretch of outcomes: consecutive records of one sender to one partition. Successes
     /// and failures both; each record is in exactly one report. Keep it short: it holds up the sending of everything
     /// else. A panic in it ends the producer; every record on its way then fails.
     ///

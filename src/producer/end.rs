@@ -4,7 +4,6 @@ use super::{Inner, Producer};
 use crate::error::{CloseError, FlushError};
 use crate::hub::FlushEnd;
 use crate::sync::lock;
-use forebay_io::core::Request;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -24,12 +23,12 @@ impl Producer {
     }
 
     /// Closes the producer: no record is accepted from now on, what is in the buffer is delivered until `timeout`, and
-    /// what is left then fails with `Closed`. Always returns, with the I/O thread ended and every record decided,
+    /// what is left then fails with `Closed`. Always returns, with every I/O thread ended and every record decided,
     /// whichever of several threads closes: the earliest deadline counts.
     /// From a delivery callback it only begins the closing and returns.
     ///
     /// # Errors
-    /// `Failed` if records were not delivered since the last flush (of several who close, one is told); `Poisoned` if the
+    /// `Failed` if records were not delivered since the last flush (of several who close, one is told); `Poisoned` if an
     /// I/O thread had failed.
     pub fn close(&self, timeout: Duration) -> Result<(), CloseError> {
         self.inner.close(timeout)
@@ -42,7 +41,7 @@ impl Inner {
             return Err(FlushError::InCallback);
         }
         let token = self.hub.begin_flush();
-        if self.driver.request(Request::Flush { token }).is_err() {
+        if self.threads.flush(token).is_err() {
             self.hub.abandon_flush(token);
             return Err(FlushError::Closed);
         }
@@ -59,14 +58,13 @@ impl Inner {
 
     fn close(&self, timeout: Duration) -> Result<(), CloseError> {
         self.closed.store(true, Ordering::Relaxed);
-        // An error means that it has ended already: there is nothing left to ask for.
-        let _ = self.driver.request(Request::Close { deadline: self.driver.time_after(timeout) });
+        self.threads.close(timeout);
         if self.is_io_thread() {
             // Whoever blocks in a shared sender waits for this thread: nothing here may wait for them.
             return Ok(());
         }
         let span = tracing::debug_span!(target: "forebay::wait", "close").entered();
-        self.driver.join();
+        self.threads.join();
         drop(span);
         self.shared_senders.clear();
         self.end_reports();
@@ -89,7 +87,7 @@ impl Inner {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        if !self.driver.has_ended()
+        if !self.threads.have_all_ended()
             && let Err(error) = self.close(self.config.max_block())
         {
             tracing::error!(target: "forebay::delivery", %error, "records were lost when the last handle of a producer was dropped");

@@ -4,11 +4,13 @@ mod builder;
 mod end;
 mod sink;
 mod start;
+mod threads;
 mod topics;
 
 pub use self::builder::ProducerBuilder;
 
 use self::builder::MakePartitioner;
+use self::threads::IoThreads;
 use crate::config::Config;
 use crate::error::{DeliveryError, SendError, SendErrorKind};
 use crate::hub::Hub;
@@ -21,7 +23,7 @@ use crate::shared_senders::SharedSenders;
 use crate::sync::Mutex;
 use crate::{Delivery, Receipt, Record};
 use forebay_engine::Engine;
-use forebay_io::driver::DriverHandle;
+use forebay_io::deal::Deal;
 use forebay_io::metrics::Meters;
 use forebay_io::time::Time;
 use forebay_io::topics::TopicTable;
@@ -31,7 +33,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-/// A Kafka producer: one buffer, one I/O thread. Cheap to clone; all clones are the same producer.
+/// A Kafka producer: one buffer, one I/O thread (or several: `io.threads`). Cheap to clone; all clones are the same producer.
 ///
 /// Each sending thread takes a [`Sender`] of its own; code that can't keep one uses [`Producer::send`].
 ///
@@ -46,7 +48,10 @@ pub struct Producer {
 /// What the handles of one producer share.
 pub(crate) struct Inner {
     pub(crate) config: Config,
-    pub(crate) engine: Engine,
+    /// By I/O thread; there is at least one.
+    pub(crate) engines: Box<[Engine]>,
+    /// Which partition is which thread's.
+    pub(crate) deal: Deal,
     pub(crate) topics: Arc<TopicTable>,
     pub(crate) hub: Arc<Hub>,
     pub(crate) partitioner: Option<MakePartitioner>,
@@ -54,7 +59,7 @@ pub(crate) struct Inner {
     pub(crate) source: Source,
     reporter: Option<Reporter>,
     pub(crate) shared_senders: SharedSenders,
-    driver: DriverHandle,
+    threads: Arc<IoThreads>,
     failure: Arc<Mutex<Option<String>>>,
     closed: AtomicBool,
 }
@@ -113,7 +118,8 @@ impl Producer {
 
     /// Free and total bytes of the buffer; a snapshot.
     pub fn buffer_bytes(&self) -> (usize, usize) {
-        (self.inner.engine.available_bytes(), self.inner.engine.total_bytes())
+        let sum = |of: fn(&Engine) -> usize| self.inner.engines.iter().map(of).sum();
+        (sum(Engine::available_bytes), sum(Engine::total_bytes))
     }
 
     /// Records with an outcome so far: delivered and failed.
@@ -123,7 +129,7 @@ impl Producer {
 
     /// Threads that wait for memory now.
     pub fn waiting_senders(&self) -> usize {
-        self.inner.engine.waiting_senders()
+        self.inner.engines.iter().map(Engine::waiting_senders).sum()
     }
 }
 
@@ -138,11 +144,16 @@ impl Inner {
         let config = &self.config;
         [
             (config.max_request_size().saturating_sub(BATCH_OVERHEAD), "max.request.size"),
-            (self.engine.total_bytes(), "buffer.memory"),
+            (self.engines[0].total_bytes(), self.memory_setting()),
         ]
         .into_iter()
         .min()
         .unwrap_or((0, ""))
+    }
+
+    /// What bounds the memory of one I/O thread, and with that a record.
+    pub(crate) fn memory_setting(&self) -> &'static str {
+        if self.engines.len() > 1 { "buffer.memory / io.threads" } else { "buffer.memory" }
     }
 
     pub(crate) fn too_large(&self, record: &Record<'_>, value_len: Option<usize>) -> SendErrorKind {
@@ -152,18 +163,19 @@ impl Inner {
         SendErrorKind::TooLarge { size, limit: limit + BATCH_OVERHEAD, setting }
     }
 
-    /// The time of day that the I/O thread shows.
+    /// The time of day that an I/O thread shows.
     pub(crate) fn wall(&self) -> Arc<Wall> {
-        self.driver.wall()
+        self.threads.wall()
     }
 
-    /// Whether the caller is a delivery callback, which must not wait for anything that the I/O thread does.
+    /// Whether the caller is a delivery callback, which must not wait for anything that an I/O thread does.
     pub(crate) fn is_io_thread(&self) -> bool {
-        self.driver.is_io_thread()
+        self.threads.is_one_of_them()
     }
 
+    /// Where sending threads count.
     pub(crate) fn meters(&self) -> &Meters {
-        &self.source.meters
+        self.source.shared_meters()
     }
 
     /// The moment, as the meters count time.
@@ -172,6 +184,6 @@ impl Inner {
     }
 
     pub(crate) fn is_closed(&self) -> bool {
-        self.closed.load(Ordering::Relaxed) || self.driver.has_ended()
+        self.closed.load(Ordering::Relaxed) || self.threads.has_one_ended()
     }
 }

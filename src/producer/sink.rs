@@ -1,23 +1,37 @@
-//! The I/O thread's way to whoever waits for outcomes.
+//! An I/O thread's way to whoever waits for outcomes.
 
+use super::threads::IoThreads;
 use crate::hub::{Callback, Hub};
 use crate::sync::{Mutex, lock};
-use forebay_io::core::{FailureKind, Flushed, Report};
+use forebay_io::core::{Flushed, Report};
 use forebay_io::driver::Sink;
 use forebay_io::topics::TopicTable;
 use std::sync::Arc;
+use std::time::Duration;
 
-/// The I/O thread's way to the hub.
+/// An I/O thread's way to the hub.
+#[derive(Clone)]
 pub(super) struct HubSink {
+    /// Which of the I/O threads it is.
+    pub(super) number: usize,
     pub(super) hub: Arc<Hub>,
     pub(super) topics: Arc<TopicTable>,
-    pub(super) callback: Option<Callback>,
+    /// One for all threads: it is called by one at a time.
+    pub(super) callback: Option<Arc<std::sync::Mutex<Callback>>>,
     pub(super) failure: Arc<Mutex<Option<String>>>,
+    pub(super) threads: Arc<IoThreads>,
 }
 
 impl Sink for HubSink {
     fn reports(&mut self, reports: &[Report]) {
-        self.hub.reports(reports, &self.topics, self.callback.as_mut());
+        let Some(callback) = &self.callback else {
+            return self.hub.reports(self.number, reports, &self.topics, None);
+        };
+        match callback.lock() {
+            Ok(mut callback) => self.hub.reports(self.number, reports, &self.topics, Some(&mut callback)),
+            // It has panicked on another thread: that is the end, and it is not called again.
+            Err(_) => self.hub.reports(self.number, reports, &self.topics, None),
+        }
     }
 
     fn runs_foreign_code(&self) -> bool {
@@ -32,8 +46,10 @@ impl Sink for HubSink {
 
     fn ended(&mut self, failure: Option<&str>) {
         if let Some(failure) = failure {
-            *lock(&self.failure) = Some(failure.to_owned());
+            lock(&self.failure).get_or_insert_with(|| failure.to_owned());
+            // A producer of which a part is gone is of no use: the others end as well.
+            self.threads.close(Duration::ZERO);
         }
-        self.hub.end(if failure.is_some() { FailureKind::Poisoned } else { FailureKind::Closed });
+        self.hub.end(failure.is_some());
     }
 }

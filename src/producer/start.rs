@@ -2,22 +2,25 @@
 
 use super::builder::BuilderParts;
 use super::sink::HubSink;
+use super::threads::IoThreads;
 use super::{Inner, Producer};
 use crate::config::{Acks, Config};
 use crate::error::BuildError;
 use crate::hub::Hub;
 use crate::interceptor::Chain;
-use crate::metrics::{self, Source};
+use crate::metrics::{self, Measured, Source};
 use crate::security::security;
 use crate::shared_senders::SharedSenders;
 use crate::sync::Mutex;
 use forebay_engine::EngineConfig;
-use forebay_io::core::CoreConfig;
-use forebay_io::driver::{self, Bell, Parts, SocketOptions};
+use forebay_io::core::{CoreConfig, Request};
+use forebay_io::deal::{Deal, Hand};
+use forebay_io::driver::{self, Bell, Clock, DriverHandle, Parts, SocketOptions};
 use forebay_io::metrics::{Meters, Windows};
 use forebay_io::topics::TopicTable;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 /// Bytes of a slab segment: what a lane that holds a record holds at least. Ten thousand of them are 20 MiB.
 const SEGMENT: usize = 2048;
@@ -31,45 +34,54 @@ impl Producer {
             Some(chain) => Some(chain.clone().before(given.callback)),
             None => given.callback,
         };
-        let (poll, bell) = Bell::new()?;
-        let engine_config = EngineConfig {
-            memory: config.buffer_memory(),
-            segment_size: SEGMENT,
-            due_bytes: u32::try_from(config.batch_size()).unwrap_or(u32::MAX),
-            ahead_bytes: AHEAD_BYTES,
-        };
-        let (engine, io) = forebay_engine::new(engine_config, Arc::new(bell.clone()))?;
+        let deal = Deal::among(config.io_threads());
         let topics = Arc::new(TopicTable::new());
-        let hub = Arc::new(Hub::new());
+        let hub = Arc::new(Hub::new(deal.threads()));
         let failure = Arc::new(Mutex::new(None));
-        let sink = HubSink { hub: hub.clone(), topics: topics.clone(), callback, failure: failure.clone() };
-        let sockets = SocketOptions { send_buffer: config.send_buffer(), receive_buffer: config.receive_buffer() };
-        let security = security(&config, given.tokens)?;
-        if config.memory_lock() {
-            engine.lock_memory()?;
-        }
-        let meters = Arc::new(Meters::new(Windows::new(config.metrics_sample_window(), config.metrics_num_samples())));
-        let clock = bell.clock();
-        let client_id = config.client_id().into();
-        let source = Source { client_id, engine: engine.clone(), meters: meters.clone(), clock };
-        let parts = Parts {
-            config: core_config(&config),
-            sockets,
-            security,
-            poll,
-            bell,
-            io,
+        let threads = Arc::new(IoThreads::default());
+        let sink = HubSink {
+            number: 0,
+            hub: hub.clone(),
             topics: topics.clone(),
-            meters,
-            cpu: config.io_cpu(),
+            callback: callback.map(|callback| Arc::new(std::sync::Mutex::new(callback))),
+            failure: failure.clone(),
+            threads: threads.clone(),
         };
-        // Before the I/O thread: this one ends when it is dropped.
+        let security = security(&config, given.tokens)?;
+        let clock = Clock::start();
+        let (mut engines, mut measured, mut parts) = (Vec::new(), Vec::new(), Vec::new());
+        for number in 0..deal.threads() {
+            let (poll, bell) = Bell::with(clock)?;
+            let (engine, io) = forebay_engine::new(engine_config(&config), Arc::new(bell.clone()))?;
+            if config.memory_lock() {
+                engine.lock_memory()?;
+            }
+            let windows = Windows::new(config.metrics_sample_window(), config.metrics_num_samples());
+            let meters = Arc::new(Meters::new(windows));
+            parts.push(Parts {
+                config: core_config(&config, deal.hand(number)),
+                sockets: SocketOptions { send_buffer: config.send_buffer(), receive_buffer: config.receive_buffer() },
+                security: security.clone(),
+                poll,
+                bell,
+                io,
+                topics: topics.clone(),
+                meters: meters.clone(),
+                number,
+                cpu: config.io_cpu().map(|first| first + number),
+            });
+            measured.push(Measured { engine: engine.clone(), meters });
+            engines.push(engine);
+        }
+        let source = Source { client_id: config.client_id().into(), threads: measured.into(), clock };
+        // Before the I/O threads: this one ends when it is dropped.
         let reporter = metrics::report(&config, source.clone(), given.on_statistics)?;
-        let driver = driver::spawn(parts, sink)?;
+        threads.have_started(spawn(parts, &sink)?);
         Ok(Producer {
             inner: Arc::new(Inner {
                 config,
-                engine,
+                engines: engines.into(),
+                deal,
                 topics,
                 hub,
                 partitioner: given.partitioner,
@@ -77,7 +89,7 @@ impl Producer {
                 source,
                 reporter,
                 shared_senders: SharedSenders::new(),
-                driver,
+                threads,
                 failure,
                 closed: AtomicBool::new(false),
             }),
@@ -85,7 +97,35 @@ impl Producer {
     }
 }
 
-fn core_config(config: &Config) -> CoreConfig {
+/// Starts all threads, or none.
+fn spawn(parts: Vec<Parts>, sink: &HubSink) -> std::io::Result<Vec<DriverHandle>> {
+    let mut started: Vec<DriverHandle> = Vec::new();
+    for (number, parts) in parts.into_iter().enumerate() {
+        match driver::spawn(parts, HubSink { number, ..sink.clone() }) {
+            Ok(handle) => started.push(handle),
+            Err(error) => {
+                for handle in &started {
+                    let _ = handle.request(Request::Close { deadline: handle.time_after(Duration::ZERO) });
+                    handle.join();
+                }
+                return Err(error);
+            }
+        }
+    }
+    Ok(started)
+}
+
+/// One I/O thread's part of the memory.
+fn engine_config(config: &Config) -> EngineConfig {
+    EngineConfig {
+        memory: config.buffer_memory() / config.io_threads(),
+        segment_size: SEGMENT,
+        due_bytes: u32::try_from(config.batch_size()).unwrap_or(u32::MAX),
+        ahead_bytes: AHEAD_BYTES,
+    }
+}
+
+fn core_config(config: &Config, hand: Hand) -> CoreConfig {
     use forebay_io::core::Acks as CoreAcks;
     CoreConfig {
         client_id: config.client_id().to_owned(),
@@ -123,5 +163,6 @@ fn core_config(config: &Config) -> CoreConfig {
         availability_timeout: config.availability_timeout(),
         allow_auto_create: config.allow_auto_create_topics(),
         many_partitions: CoreConfig::default().many_partitions,
+        hand,
     }
 }

@@ -5,7 +5,6 @@ use crate::Topic;
 use crate::error::SendErrorKind;
 use crate::sender::Patience;
 use crate::waits::Waits;
-use forebay_io::core::Request;
 use forebay_io::topics::{TopicEntry, TopicNameError};
 use forebay_io::wire::{ErrorClass, ErrorCode};
 use std::time::{Duration, Instant};
@@ -21,7 +20,7 @@ impl Producer {
     pub fn topic(&self, name: &str) -> Result<Topic, TopicNameError> {
         let id = self.inner.topics.intern(name)?;
         // Nobody to ask once the producer has ended; the send will say so.
-        let _ = self.inner.driver.request(Request::WantTopic(id));
+        let _ = self.inner.threads.want_topic(id);
         Ok(Topic(id))
     }
 
@@ -51,7 +50,7 @@ impl Inner {
             if partitions > partition.unwrap_or(0) {
                 return Ok(());
             }
-            if self.topics.is_closed() || self.driver.request(Request::WantTopic(entry.id())).is_err() {
+            if self.topics.is_closed() || self.threads.want_topic(entry.id()).is_err() {
                 return Err(SendErrorKind::Closed);
             }
             if partitions == 0

@@ -58,6 +58,7 @@ fn defaults_are_kafkas() {
     assert!(config.adaptive_partitioning());
     assert_eq!(config.availability_timeout(), Duration::ZERO);
     assert_eq!(config.io_spin(), Duration::ZERO);
+    assert_eq!(config.io_threads(), 1);
     assert_eq!(config.io_cpu(), None);
     assert!(!config.memory_lock());
     assert!(config.allow_auto_create_topics());
@@ -105,6 +106,7 @@ const NAMED: &[(&str, &str)] = &[
     ("partitioner.adaptive.partitioning.enable", "false"),
     ("partitioner.availability.timeout.ms", "24"),
     ("io.spin.us", "22"),
+    ("io.threads", "4"),
     ("io.cpu", "3"),
     ("memory.lock", "true"),
     ("security.protocol", "ssl"),
@@ -179,6 +181,7 @@ fn typed_methods_set_what_the_names_set() {
         .adaptive_partitioning(false)
         .availability_timeout(Duration::from_millis(24))
         .io_spin(Duration::from_micros(22))
+        .io_threads(4)
         .io_cpu(Some(3))
         .memory_lock(true)
         .security_protocol(SecurityProtocol::Ssl)
@@ -223,6 +226,31 @@ fn typed_methods_set_what_the_names_set() {
         let held = NAMED.iter().any(|(name, _)| *name == spec.name) || NOT_WITH_THE_OTHERS.contains(&spec.name);
         assert!(held, "{} needs its typed method and its line in this test", spec.name);
     }
+}
+
+#[test]
+fn io_threads_that_leave_each_too_little_memory_are_a_problem_that_says_how_much_is_enough() {
+    let config = |threads: usize, memory: usize| {
+        ConfigBuilder::new().bootstrap_servers("a:1").io_threads(threads).buffer_memory(memory).build()
+    };
+    let error = config(4, 4 * 65_536 - 1).expect_err("too little").to_string();
+    assert!(error.contains("io.threads") && error.contains("buffer.memory to at least 262144"), "{error}");
+    let config = config(4, 4 * 65_536).expect("just enough");
+    assert_eq!(config.io_threads(), 4);
+    for threads in [0, 65] {
+        let error =
+            ConfigBuilder::new().bootstrap_servers("a:1").io_threads(threads).build().expect_err("too few or many");
+        assert_eq!(error.problems()[0].key, "io.threads");
+    }
+}
+
+#[test]
+fn long_requests_are_a_share_of_one_io_threads_memory() {
+    let long = |threads: usize| {
+        let config = ConfigBuilder::new().bootstrap_servers("a:1").io_threads(threads).buffer_memory(32 << 20).build();
+        config.expect("valid").long_request_size()
+    };
+    assert_eq!((long(1), long(4)), ((32 << 20) / 5, (8 << 20) / 5));
 }
 
 #[test]

@@ -29,9 +29,11 @@ const SETTINGS: [(&str, &str); 6] = [
     ("socket.connection.setup.timeout.ms", "1000"),
     ("allow.auto.create.topics", "false"),
 ];
-/// Of a second producer: little memory, so that senders wait and are refused, and many small batches in flight, compressed.
-const SMALL: [(&str, &str); 5] = [
+/// Of a second producer: little memory, so that senders wait and are refused, dealt out among two I/O threads, and many small batches in
+/// flight, compressed.
+const SMALL: [(&str, &str); 6] = [
     ("buffer.memory", "131072"),
+    ("io.threads", "2"),
     ("batch.max.bytes", "2048"),
     ("batch.size", "1024"),
     ("linger.ms", "0"),

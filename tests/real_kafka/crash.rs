@@ -47,11 +47,21 @@ struct Outcome {
 #[test]
 #[ignore = "needs a real Kafka: cargo xtask kafka"]
 fn every_acknowledged_record_is_there_once_and_in_order_after_kill_nine_in_mid_stream() {
+    killed_in_mid_stream(&[("linger.ms", "1")]);
+}
+
+#[test]
+#[ignore = "needs a real Kafka: cargo xtask kafka"]
+fn the_same_holds_with_two_io_threads() {
+    killed_in_mid_stream(&[("linger.ms", "1"), ("io.threads", "2")]);
+}
+
+fn killed_in_mid_stream(settings: &[(&str, &str)]) {
     const SENDERS: u64 = 2;
     const STEP: u64 = 20_000;
     let Some(mut broker) = KafkaBroker::start() else { return };
     broker.create_topic("killed", 2);
-    let producer = producer(&broker, &[("linger.ms", "1")]);
+    let producer = producer(&broker, settings);
     let topic = producer.topic("killed").expect("a topic");
     let (stop, acknowledged) = (AtomicBool::new(false), AtomicU64::new(0));
     let wait_for = |count: u64| {

@@ -20,9 +20,20 @@ impl Cell {
         self.each(|shot| Some(shot["cpu_ns"].as_f64()? / shot["records"].as_f64()?))
     }
 
-    /// What forebay's I/O thread used of that.
+    /// What forebay's I/O threads used of that.
     pub(crate) fn io_thread(&self) -> Vec<f64> {
-        self.each(|shot| Some(shot["threads_ns"]["forebay-io"].as_f64()? / shot["records"].as_f64()?))
+        self.each(|shot| {
+            let used: f64 = io_threads(shot)?.sum();
+            (used > 0.0).then_some(used / shot["records"].as_f64()?)
+        })
+    }
+
+    /// What the one that used most did, if there are several.
+    pub(crate) fn busiest_io_thread(&self) -> Vec<f64> {
+        self.each(|shot| {
+            let most = io_threads(shot)?.fold(0.0, f64::max);
+            (io_threads(shot)?.count() > 1).then_some(most / shot["records"].as_f64()?)
+        })
     }
 
     /// Million records a second.
@@ -64,6 +75,12 @@ impl Cell {
     pub(crate) fn most(&self, of: &str) -> Vec<f64> {
         self.each(|shot| shot[of]["max"].as_f64())
     }
+}
+
+/// Nanoseconds of each of forebay's I/O threads.
+fn io_threads(shot: &Value) -> Option<impl Iterator<Item = f64>> {
+    let threads = shot["threads_ns"].as_object()?;
+    Some(threads.iter().filter(|(name, _)| name.starts_with("forebay-io")).filter_map(|(_, ns)| ns.as_f64()))
 }
 
 /// The middle value; the mean of the two in the middle.
@@ -118,6 +135,17 @@ mod tests {
         let shot = json!({ "records": 1000, "cpu_ns": 50_000, "seconds": 0.001, "max_rss_bytes": 1_048_576 });
         let cell = Cell { entry: "x".into(), shots: vec![shot] };
         assert_eq!((cell.cpu(), cell.rate(), cell.memory()), (vec![50.0], vec![1.0], vec![1.0]));
+    }
+
+    #[test]
+    fn io_threads_are_counted_together_and_the_busiest_apart() {
+        let cell = |threads| Cell { entry: "x".into(), shots: vec![json!({ "records": 10, "threads_ns": threads })] };
+        let two = cell(json!({ "main": 500, "forebay-io": 100, "forebay-io-1": 200 }));
+        assert_eq!((two.io_thread(), two.busiest_io_thread()), (vec![30.0], vec![20.0]));
+        let one = cell(json!({ "main": 500, "forebay-io": 100 }));
+        assert_eq!((one.io_thread(), one.busiest_io_thread()), (vec![10.0], vec![]));
+        let other = cell(json!({ "main": 500 }));
+        assert_eq!((other.io_thread(), other.busiest_io_thread()), (vec![], vec![]));
     }
 
     #[test]

@@ -131,6 +131,9 @@ impl Entry {
                 if let Some(memory) = scenario.memory {
                     settings.push(("buffer.memory", memory.to_string()));
                 }
+                if scenario.io_threads > 1 {
+                    settings.push(("io.threads", scenario.io_threads.to_string()));
+                }
             }
             Peer::Kernel if scenario.is_paced() => settings.push(("linger.ms", linger)),
             Peer::Kernel => settings.push(("batch.size", "1000000".into())),

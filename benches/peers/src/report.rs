@@ -168,7 +168,7 @@ fn shown(value: Option<f64>) -> String {
 }
 
 fn costs<'a>(group: impl Iterator<Item = &'a Kept>) -> String {
-    let mut text = "| | client CPU, ns per record: median (least) | of which forebay's I/O thread | by forebay's | million records/s | seconds | longest send-to-ack, ms | \
+    let mut text = "| | client CPU, ns per record: median (least) | of which forebay's I/O thread (of several: the busiest) | by forebay's | million records/s | seconds | longest send-to-ack, ms | \
                     records per request | bytes per record | resident, MiB | rounds |\n|---|---|---|---|---|---|---|---|---|---|---|\n"
         .to_owned();
     for kept in group {
@@ -182,7 +182,7 @@ fn costs<'a>(group: impl Iterator<Item = &'a Kept>) -> String {
                 cell.entry,
                 shown(median(&cpu)),
                 shown(least(&cpu)),
-                shown(median(&cell.io_thread())),
+                io_threads(cell),
                 shown(crate::figures::ratio(&cpu, &ours)),
                 shown(median(&cell.rate())),
                 shown(median(&cell.seconds())),
@@ -195,6 +195,12 @@ fn costs<'a>(group: impl Iterator<Item = &'a Kept>) -> String {
         }
     }
     text
+}
+
+/// What the I/O threads used, and what the busiest of several did.
+fn io_threads(cell: &Cell) -> String {
+    let all = shown(median(&cell.io_thread()));
+    median(&cell.busiest_io_thread()).map_or_else(|| all.clone(), |most| format!("{all} ({})", shown(Some(most))))
 }
 
 fn latencies<'a>(group: impl Iterator<Item = &'a Kept>) -> String {

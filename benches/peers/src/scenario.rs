@@ -54,6 +54,8 @@ pub(crate) struct Scenario {
     pub(crate) codec: Option<&'static str>,
     /// Forebay's `buffer.memory`, where it is not the default.
     pub(crate) memory: Option<u64>,
+    /// Forebay's `io.threads`.
+    pub(crate) io_threads: u32,
 }
 
 impl Scenario {
@@ -73,6 +75,7 @@ impl Scenario {
             linger_ms: 5,
             codec: None,
             memory: None,
+            io_threads: 1,
         }
     }
 
@@ -188,6 +191,13 @@ fn scale() -> Vec<Scenario> {
     }
     for mib in [1_u64, 4, 8, 32, 128, 1_024] {
         add(format!("memory-{mib}"), format!("buffer.memory of {mib} MiB"), &|s| s.memory = Some(mib << 20));
+    }
+    for threads in [1, 2, 4] {
+        let title = format!("{}, 64 partitions", counted(threads, "I/O thread"));
+        add(format!("io-threads-{threads}"), title, &|s| {
+            s.io_threads = threads;
+            s.partitions = 64;
+        });
     }
     for size in [16, 100, 1_000, 10_000, 100_000, 1_000_000] {
         add(format!("size-{size}"), format!("values of {size} B"), &|s| s.size = size);

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::compress::Compression;
+use crate::deal::Hand;
 
 /// Kafka's `acks`: which replicas must have a batch before it counts as delivered.
 #[derive(Copy, Clone, Debug, Eq, PartialEq)]
@@ -102,6 +103,8 @@ pub struct CoreConfig {
     /// With so many active partitions, what one look at their lanes has found ready serves several turns. Fewer are looked at in each:
     /// that costs nothing to speak of, and finds more for each request.
     pub many_partitions: usize,
+    /// The partitions that this core has, of those of its producer.
+    pub hand: Hand,
 }
 
 impl Default for CoreConfig {
@@ -138,6 +141,7 @@ impl Default for CoreConfig {
             availability_timeout: Duration::ZERO,
             allow_auto_create: true,
             many_partitions: 128,
+            hand: Hand::ALL,
         }
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::Core;
 use super::brokers::Brokers;
 use super::metadata::Metadata;
+use crate::deal::Hand;
 use crate::time::Time;
 use crate::topics::{TopicEntry, TopicId, TopicTable};
 
@@ -50,22 +51,22 @@ impl Loads {
     }
 
     /// Whether there is a topic to be looked at: else ten thousand partitions would be looked through for none.
-    fn is_anyone_drawing(&self) -> bool {
+    fn is_anyone_drawing(&self, hand: Hand) -> bool {
         self.topics
             .iter()
             .flatten()
             .map(|topic| topic.entry.shares())
-            .any(|shares| shares.is_asked() || shares.are_uneven())
+            .any(|shares| shares.is_asked(hand) || shares.are_uneven())
     }
 
     /// A topic that is looked at this time, or None. Asked for each active partition, so the answer is kept for the round.
-    fn topic(&mut self, id: TopicId) -> Option<&mut Topic> {
+    fn topic(&mut self, id: TopicId, hand: Hand) -> Option<&mut Topic> {
         let topic = self.topics.get_mut(id.index())?.as_mut()?;
         if topic.round != self.round {
             topic.round = self.round;
             let partitions = topic.entry.partitions() as usize;
             // Shares that are in force must be put right also when nobody draws any more.
-            topic.wanted = partitions > 1 && (topic.entry.shares().was_asked() | topic.entry.shares().are_uneven());
+            topic.wanted = partitions > 1 && (topic.entry.shares().was_asked(hand) | topic.entry.shares().are_uneven());
             if topic.wanted {
                 topic.waiting.clear();
                 topic.waiting.resize(partitions, Some(0));
@@ -83,22 +84,23 @@ impl Core {
         if !self.cfg.adaptive_partitioning || now < self.loads.next {
             return;
         }
+        let hand = self.cfg.hand;
         let mut loads = std::mem::take(&mut self.loads);
         loads.round += 1;
         loads.seen.clear();
         for at in 0..loads.uneven.len() {
-            loads.topic(loads.uneven[at]);
+            loads.topic(loads.uneven[at], hand);
         }
         let mut looks = 0_u32;
         let pressure = self.io.waiting_senders() > 0;
         for broker in 0..self.brokers.len() {
             self.brokers.get_mut(broker).owed = false;
         }
-        let active = if loads.is_anyone_drawing() { self.active.len() } else { 0 };
+        let active = if loads.is_anyone_drawing(hand) { self.active.len() } else { 0 };
         for at in 0..active {
             let number = self.active[at];
             let (topic, index) = (self.partitions[number as usize].topic, self.partitions[number as usize].index);
-            if loads.topic(topic).is_none() {
+            if loads.topic(topic, hand).is_none() {
                 continue;
             }
             let (waiting, due) = self.waiting(number, pressure, now);
@@ -106,7 +108,7 @@ impl Core {
             if due && let Some(broker) = self.brokers.find(self.metadata.leader(topic, index).node) {
                 self.brokers.get_mut(broker).owed = true;
             }
-            let place = loads.topic(topic).and_then(|t| t.waiting.get_mut(usize::try_from(index).ok()?));
+            let place = loads.topic(topic, hand).and_then(|t| t.waiting.get_mut(usize::try_from(index).ok()?));
             if let Some(place) = place {
                 *place = Some(batches(waiting, self.cfg.batch_size));
             }
@@ -124,14 +126,21 @@ impl Core {
                 }
             }
             looks += topic.waiting.len() as u32;
-            // Where a reader is in the way, the next round puts it right.
-            topic.entry.shares().publish(&topic.waiting);
+            // Where a reader or another core is in the way, the next round puts it right.
+            topic.entry.shares().publish(&topic.waiting, |partition| hand.holds(*id, partition));
             if topic.entry.shares().are_uneven() {
                 loads.uneven.push(*id);
             }
         }
         loads.next = now + EVERY.max(PAUSE * looks);
         self.loads = loads;
+    }
+
+    /// When to look again though nothing happens here. A draw is heard of in the turn that its record gives rise to: with several
+    /// cores that is another's turn, and what waits here would be told as it was once.
+    pub(super) fn loads_due(&self) -> Time {
+        let alone = self.cfg.hand == Hand::ALL;
+        if alone || !self.cfg.adaptive_partitioning || self.active.is_empty() { Time::MAX } else { self.loads.next }
     }
 
     /// Bytes that wait for a partition's broker, and whether they could be sent if that took them.

@@ -31,9 +31,17 @@ impl Bell {
     /// # Errors
     /// The system has no descriptor left, or no memory for one.
     pub fn new() -> io::Result<(Poll, Self)> {
+        Self::with(Clock::start())
+    }
+
+    /// As [`Bell::new`], for a driver that tells the time of another one's clock.
+    ///
+    /// # Errors
+    /// As [`Bell::new`].
+    pub fn with(clock: Clock) -> io::Result<(Poll, Self)> {
         let poll = Poll::new()?;
         let waker = Waker::new(poll.registry(), BELL)?;
-        Ok((poll, Self(Arc::new(Inner { waker, clock: Clock::start(), rung: AtomicU64::new(Time::MAX.0) }))))
+        Ok((poll, Self(Arc::new(Inner { waker, clock, rung: AtomicU64::new(Time::MAX.0) }))))
     }
 
     /// The time that the driver tells its core.

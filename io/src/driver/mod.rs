@@ -97,6 +97,8 @@ pub struct Parts {
     pub topics: Arc<TopicTable>,
     /// What the producer counts.
     pub meters: Arc<Meters>,
+    /// Which of its producer's I/O threads this is, from 0.
+    pub number: usize,
     /// `io.cpu`: the CPU that the thread stays on.
     pub cpu: Option<usize>,
 }
@@ -121,7 +123,8 @@ fn start(parts: Parts, packers: Option<Packers>, sink: impl Sink + 'static) -> i
     });
     let theirs = shared.clone();
     let (pinned, result) = mpsc::sync_channel(1);
-    let thread = thread::Builder::new().name("forebay-io".to_owned()).spawn(move || {
+    let name = if parts.number == 0 { "forebay-io".to_owned() } else { format!("forebay-io-{}", parts.number) };
+    let thread = thread::Builder::new().name(name).spawn(move || {
         let stays = parts.cpu.map_or(Ok(()), affinity::stay_on);
         let go_on = stays.is_ok();
         if pinned.send(stays).is_ok() && go_on {

@@ -282,6 +282,7 @@ mod tests {
             io,
             topics,
             meters: Arc::default(),
+            number: 0,
             cpu: None,
         };
         let ((reports, reported), (end, ended)) = (channel(), channel());

@@ -189,7 +189,7 @@ impl Series {
                 read.buckets.extend(sample.buckets.iter().map(|bucket| bucket.load(Ordering::Relaxed)));
                 fence(Ordering::Acquire);
                 if sample.number.load(Ordering::Relaxed) == number {
-                    reading.merge(&read);
+                    reading.add(&read);
                     break;
                 }
             }
@@ -217,7 +217,11 @@ pub struct Reading {
 }
 
 impl Reading {
-    fn merge(&mut self, other: &Self) {
+    /// Adds what another series of the same kind and windows held at the same moment.
+    pub fn add(&mut self, other: &Self) {
+        self.sum = self.sum.wrapping_add(other.sum);
+        self.count = self.count.wrapping_add(other.count);
+        self.seconds = self.seconds.max(other.seconds);
         self.recent_sum = self.recent_sum.wrapping_add(other.recent_sum);
         self.recent_count = self.recent_count.wrapping_add(other.recent_count);
         self.recent_max = self.recent_max.max(other.recent_max);
