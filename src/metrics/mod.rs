@@ -121,7 +121,8 @@ pub struct Metrics {
     pub io_wait_time: Duration,
     /// `io-wait-ratio`: the part of the last samples' time for which one did.
     pub io_wait_ratio: f64,
-    /// `metadata-age`: since metadata was learned last, by the I/O thread that did so first; since the start, if one never did.
+    /// `metadata-age`: since metadata was learned last (of several I/O threads: by that for which it is longest ago); since the start, if it
+    /// never was.
     pub metadata_age: Duration,
 
     /// Each broker that a connection was tried with, bootstrap servers included.
