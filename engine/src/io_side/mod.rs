@@ -26,6 +26,10 @@ impl LaneId {
     }
 }
 
+/// Pairs of cache lines that [`IoSide::take`] asks for where a lane goes on elsewhere in memory: the first 1,024 bytes. The rest of them
+/// the processor sees coming.
+const PAIRS_AHEAD: usize = 8;
+
 /// The I/O thread's end of an engine. One exists per engine; dropping it closes the engine.
 pub struct IoSide {
     pub(crate) shared: Arc<Shared>,
@@ -214,6 +218,10 @@ impl IoSide {
             {
                 (last, begin) = (last + 1, end);
                 end = filled(table, last, begin, reader.committed, shift);
+            }
+            if end < reader.committed {
+                // Of a chain in many places the processor sees no stream: it learns of the next piece while it goes through this one.
+                view.segment(table.next(last)).prefetch_write(0, PAIRS_AHEAD);
             }
             // More than four gigabytes of one lane are visited in parts.
             let len = reader.position.distance(end).min(u32::MAX.into()) as usize;
