@@ -5,7 +5,7 @@ use super::{Ahead, Lane, LaneChain};
 use crate::lane_shared::{ACTIVE, RETIRED, RETIRING};
 use crate::position::Position;
 use crate::segments::{Chain, NIL, Taken};
-use crate::slab::LINE;
+use crate::slab::{LINE, prefetch_write};
 use crate::sync::light_barrier;
 use crate::{ClaimError, Grant};
 use std::sync::atomic::Ordering::Relaxed;
@@ -102,6 +102,8 @@ impl Lane {
     #[cold]
     #[inline(never)]
     pub(super) fn go_on(&mut self, len: usize) -> bool {
+        // Its first line is looked at here; what most likely comes next, a claim beyond the stretch, needs both.
+        prefetch_write((&raw const *self.rare).cast::<u8>().wrapping_add(LINE));
         if len == 0 || self.room_here(len, len) < len {
             return false;
         }
