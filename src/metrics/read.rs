@@ -4,7 +4,7 @@ use super::{Metrics, NodeMetrics, Rate, Summary, TopicMetrics};
 use crate::Producer;
 use forebay_engine::Engine;
 use forebay_io::driver::Clock;
-use forebay_io::metrics::{Meters, NodeMeters, Reading, Series, TopicMeters, Totals};
+use forebay_io::metrics::{Gauge, Meters, NodeMeters, Reading, Series, TopicMeters};
 use forebay_io::time::Time;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -64,73 +64,100 @@ impl Source {
         &self.threads[0].meters
     }
 
-    /// A figure of all I/O threads together.
-    fn reading(&self, of: fn(&Totals) -> &Series, now: Time) -> Reading {
-        together(self.threads.iter().map(|thread| of(&thread.meters.totals)), now)
-    }
-
-    /// The sum of what each I/O thread has.
-    fn sum(&self, of: impl Fn(&Measured) -> u64) -> u64 {
-        self.threads.iter().map(of).sum()
+    /// The sum of what each I/O thread's engine has.
+    pub(crate) fn sum(&self, of: fn(&Engine) -> usize) -> usize {
+        self.threads.iter().map(|thread| of(&thread.engine)).sum()
     }
 }
 
-/// What several series of one kind hold.
-fn together<'a>(series: impl Iterator<Item = &'a Series>, now: Time) -> Reading {
-    series.fold(Reading::default(), |mut all, one| {
-        all.add(&one.read(now));
-        all
-    })
+/// What the I/O threads count of one thing, and the moment at which it is told.
+struct Counted<'m, M> {
+    by_thread: Vec<&'m M>,
+    now: Time,
+}
+
+impl<M> Counted<'_, M> {
+    fn reading(&self, of: fn(&M) -> &Series) -> Reading {
+        self.by_thread.iter().fold(Reading::default(), |mut all, one| {
+            all.add(&of(one).read(self.now));
+            all
+        })
+    }
+
+    fn rate(&self, of: fn(&M) -> &Series) -> Rate {
+        let reading = self.reading(of);
+        Rate { total: reading.sum, per_second: reading.per_second() }
+    }
+
+    fn sizes(&self, of: fn(&M) -> &Series) -> Summary {
+        summary(&self.reading(of), 1.0)
+    }
+
+    /// Counted in microseconds and told in milliseconds, as Java's are.
+    fn times(&self, of: fn(&M) -> &Series) -> Summary {
+        summary(&self.reading(of), 1_000.0)
+    }
+
+    fn nanos(&self, of: fn(&M) -> &Series) -> Duration {
+        Duration::from_nanos(self.reading(of).sum)
+    }
+
+    /// Counted in millionths, and only where something is compressed.
+    fn compression(&self, of: fn(&M) -> &Series) -> f64 {
+        let reading = self.reading(of);
+        if reading.recent_count == 0 { 1.0 } else { reading.average() / 1e6 }
+    }
+
+    fn sum(&self, of: fn(&M) -> &Gauge) -> u64 {
+        self.by_thread.iter().map(|one| of(one).get()).sum()
+    }
 }
 
 fn read(source: &Source) -> Metrics {
     let now = source.clock.now();
-    let rate = |of: fn(&Totals) -> &Series| rate(&source.reading(of, now));
-    let sizes = |of: fn(&Totals) -> &Series| summary(&source.reading(of, now), 1.0);
-    let times = |of: fn(&Totals) -> &Series| summary(&source.reading(of, now), MICROS_PER_MS);
-    let nanos = |of: fn(&Totals) -> &Series| Duration::from_nanos(source.reading(of, now).sum);
-    let plain = source.reading(|t| &t.plain_bytes, now).sum;
-    let records = source.reading(|t| &t.record_send, now).sum;
-    let (awake, asleep) = (source.reading(|t| &t.io_time_ns, now), source.reading(|t| &t.io_wait_ns, now));
+    let totals = Counted { by_thread: source.threads.iter().map(|thread| &thread.meters.totals).collect(), now };
+    let plain = totals.reading(|t| &t.plain_bytes).sum;
+    let records = totals.reading(|t| &t.record_send).sum;
+    let (awake, asleep) = (totals.reading(|t| &t.io_time_ns), totals.reading(|t| &t.io_wait_ns));
     let threads = source.threads.len() as f64;
     // The oldest of what the threads know.
-    let learned = source.threads.iter().map(|thread| thread.meters.totals.metadata_at.get()).min();
+    let learned = totals.by_thread.iter().map(|t| t.metadata_at.get()).min();
     Metrics {
         client_id: source.client_id.as_ref().to_owned(),
         age: now.since(Time::ZERO),
-        buffer_total_bytes: source.sum(|thread| thread.engine.total_bytes() as u64),
-        buffer_available_bytes: source.sum(|thread| thread.engine.available_bytes() as u64),
-        waiting_threads: source.sum(|thread| thread.engine.waiting_senders() as u64),
-        buffer_exhausted: rate(|t| &t.buffer_exhausted),
-        bufferpool_wait_time: nanos(|t| &t.buffer_wait_ns),
-        bufferpool_wait_ratio: ratio(&source.reading(|t| &t.buffer_wait_ns, now)),
-        metadata_wait_time: nanos(|t| &t.metadata_wait_ns),
-        flush_time: nanos(|t| &t.flush_ns),
-        batch_size: sizes(|t| &t.batch_size),
-        batch_split: rate(|t| &t.batch_split),
-        compression_rate_avg: compression(&source.reading(|t| &t.compression, now)),
-        records_per_request: sizes(|t| &t.records_per_request),
+        buffer_total_bytes: source.sum(Engine::total_bytes) as u64,
+        buffer_available_bytes: source.sum(Engine::available_bytes) as u64,
+        waiting_threads: source.sum(Engine::waiting_senders) as u64,
+        buffer_exhausted: totals.rate(|t| &t.buffer_exhausted),
+        bufferpool_wait_time: totals.nanos(|t| &t.buffer_wait_ns),
+        bufferpool_wait_ratio: ratio(&totals.reading(|t| &t.buffer_wait_ns)),
+        metadata_wait_time: totals.nanos(|t| &t.metadata_wait_ns),
+        flush_time: totals.nanos(|t| &t.flush_ns),
+        batch_size: totals.sizes(|t| &t.batch_size),
+        batch_split: totals.rate(|t| &t.batch_split),
+        compression_rate_avg: totals.compression(|t| &t.compression),
+        records_per_request: totals.sizes(|t| &t.records_per_request),
         record_size_avg: if records == 0 { 0.0 } else { plain as f64 / records as f64 },
-        record_queue_time: times(|t| &t.queue_time),
-        record_send: rate(|t| &t.record_send),
-        record_retry: rate(|t| &t.record_retry),
-        record_error: rate(|t| &t.record_error),
-        record_delivered: rate(|t| &t.record_delivered),
-        request: rate(|t| &t.requests),
-        response: rate(|t| &t.responses),
-        request_size: sizes(|t| &t.request_size),
-        request_latency: times(|t| &t.request_latency),
-        requests_in_flight: source.sum(|thread| thread.meters.totals.in_flight.get()),
-        produce_throttle_time: sizes(|t| &t.throttle),
-        connection_count: source.sum(|thread| thread.meters.totals.connections.get()),
-        connection_creation: rate(|t| &t.connection_creation),
-        connection_close: rate(|t| &t.connection_close),
-        connection_failure: rate(|t| &t.connection_failure),
-        successful_authentication: rate(|t| &t.authentication_success),
-        failed_authentication: rate(|t| &t.authentication_failure),
-        incoming_bytes: rate(|t| &t.incoming_bytes),
-        outgoing_bytes: rate(|t| &t.outgoing_bytes),
-        network_io: rate(|t| &t.network_io),
+        record_queue_time: totals.times(|t| &t.queue_time),
+        record_send: totals.rate(|t| &t.record_send),
+        record_retry: totals.rate(|t| &t.record_retry),
+        record_error: totals.rate(|t| &t.record_error),
+        record_delivered: totals.rate(|t| &t.record_delivered),
+        request: totals.rate(|t| &t.requests),
+        response: totals.rate(|t| &t.responses),
+        request_size: totals.sizes(|t| &t.request_size),
+        request_latency: totals.times(|t| &t.request_latency),
+        requests_in_flight: totals.sum(|t| &t.in_flight),
+        produce_throttle_time: totals.sizes(|t| &t.throttle),
+        connection_count: totals.sum(|t| &t.connections),
+        connection_creation: totals.rate(|t| &t.connection_creation),
+        connection_close: totals.rate(|t| &t.connection_close),
+        connection_failure: totals.rate(|t| &t.connection_failure),
+        successful_authentication: totals.rate(|t| &t.authentication_success),
+        failed_authentication: totals.rate(|t| &t.authentication_failure),
+        incoming_bytes: totals.rate(|t| &t.incoming_bytes),
+        outgoing_bytes: totals.rate(|t| &t.outgoing_bytes),
+        network_io: totals.rate(|t| &t.network_io),
         select: Rate { total: asleep.count, per_second: asleep.recent_count as f64 / asleep.seconds },
         io_time: Duration::from_nanos(awake.sum),
         io_ratio: ratio(&awake) / threads,
@@ -140,13 +167,6 @@ fn read(source: &Source) -> Metrics {
         nodes: nodes(source, now),
         topics: topics(source, now),
     }
-}
-
-/// Times are counted in microseconds and told in milliseconds, as Java's are.
-const MICROS_PER_MS: f64 = 1_000.0;
-
-fn rate(reading: &Reading) -> Rate {
-    Rate { total: reading.sum, per_second: reading.per_second() }
 }
 
 fn summary(reading: &Reading, unit: f64) -> Summary {
@@ -169,11 +189,6 @@ fn ratio(reading: &Reading) -> f64 {
     reading.per_second() / 1e9
 }
 
-/// Counted in millionths, and only where something is compressed.
-fn compression(reading: &Reading) -> f64 {
-    if reading.recent_count == 0 { 1.0 } else { reading.average() / 1e6 }
-}
-
 /// What the I/O threads count of the same thing, side by side, in the order in which the first of them met it.
 fn grouped<M, K: Eq + Hash>(source: &Source, of: fn(&Meters) -> Vec<Arc<M>>, key: fn(&M) -> K) -> Vec<Vec<Arc<M>>> {
     let mut groups: Vec<Vec<Arc<M>>> = Vec::new();
@@ -191,42 +206,40 @@ fn grouped<M, K: Eq + Hash>(source: &Source, of: fn(&Meters) -> Vec<Arc<M>>, key
 }
 
 fn nodes(source: &Source, now: Time) -> Vec<NodeMetrics> {
-    let one = |node: &Vec<Arc<NodeMeters>>| {
-        let reading = |of: fn(&NodeMeters) -> &Series| together(node.iter().map(|meters| of(meters)), now);
-        let rate = |of: fn(&NodeMeters) -> &Series| rate(&reading(of));
-        let (host, port) = node[0].address();
+    let one = |group: &Vec<Arc<NodeMeters>>| {
+        let node = Counted { by_thread: group.iter().map(|meters| &**meters).collect(), now };
+        let (host, port) = group[0].address();
         NodeMetrics {
-            node_id: node[0].node,
+            node_id: group[0].node,
             host,
             port,
-            connected: node.iter().any(|meters| meters.connected.get() > 0),
-            requests_in_flight: node.iter().map(|meters| meters.in_flight.get()).sum(),
-            request: rate(|n| &n.requests),
-            response: rate(|n| &n.responses),
-            request_size: summary(&reading(|n| &n.request_size), 1.0),
-            request_latency: summary(&reading(|n| &n.request_latency), MICROS_PER_MS),
-            incoming_bytes: rate(|n| &n.incoming_bytes),
-            outgoing_bytes: rate(|n| &n.outgoing_bytes),
-            throttle_time: summary(&reading(|n| &n.throttle), 1.0),
-            connection_creation: rate(|n| &n.connection_creation),
-            connection_failure: rate(|n| &n.connection_failure),
+            connected: node.sum(|n| &n.connected) > 0,
+            requests_in_flight: node.sum(|n| &n.in_flight),
+            request: node.rate(|n| &n.requests),
+            response: node.rate(|n| &n.responses),
+            request_size: node.sizes(|n| &n.request_size),
+            request_latency: node.times(|n| &n.request_latency),
+            incoming_bytes: node.rate(|n| &n.incoming_bytes),
+            outgoing_bytes: node.rate(|n| &n.outgoing_bytes),
+            throttle_time: node.sizes(|n| &n.throttle),
+            connection_creation: node.rate(|n| &n.connection_creation),
+            connection_failure: node.rate(|n| &n.connection_failure),
         }
     };
     grouped(source, Meters::nodes, |node| node.node).iter().map(one).collect()
 }
 
 fn topics(source: &Source, now: Time) -> Vec<TopicMetrics> {
-    let one = |topic: &Vec<Arc<TopicMeters>>| {
-        let reading = |of: fn(&TopicMeters) -> &Series| together(topic.iter().map(|meters| of(meters)), now);
-        let rate = |of: fn(&TopicMeters) -> &Series| rate(&reading(of));
+    let one = |group: &Vec<Arc<TopicMeters>>| {
+        let topic = Counted { by_thread: group.iter().map(|meters| &**meters).collect(), now };
         TopicMetrics {
-            topic: topic[0].name.clone(),
-            record_send: rate(|t| &t.record_send),
-            bytes: rate(|t| &t.bytes),
-            compression_rate: compression(&reading(|t| &t.compression)),
-            record_retry: rate(|t| &t.record_retry),
-            record_error: rate(|t| &t.record_error),
-            record_delivered: rate(|t| &t.record_delivered),
+            topic: group[0].name.clone(),
+            record_send: topic.rate(|t| &t.record_send),
+            bytes: topic.rate(|t| &t.bytes),
+            compression_rate: topic.compression(|t| &t.compression),
+            record_retry: topic.rate(|t| &t.record_retry),
+            record_error: topic.rate(|t| &t.record_error),
+            record_delivered: topic.rate(|t| &t.record_delivered),
         }
     };
     grouped(source, Meters::topics, |topic| topic.name.clone()).iter().map(one).collect()

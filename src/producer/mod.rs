@@ -118,8 +118,7 @@ impl Producer {
 
     /// Free and total bytes of the buffer; a snapshot.
     pub fn buffer_bytes(&self) -> (usize, usize) {
-        let sum = |of: fn(&Engine) -> usize| self.inner.engines.iter().map(of).sum();
-        (sum(Engine::available_bytes), sum(Engine::total_bytes))
+        (self.inner.source.sum(Engine::available_bytes), self.inner.source.sum(Engine::total_bytes))
     }
 
     /// Records with an outcome so far: delivered and failed.
@@ -129,7 +128,7 @@ impl Producer {
 
     /// Threads that wait for memory now.
     pub fn waiting_senders(&self) -> usize {
-        self.inner.engines.iter().map(Engine::waiting_senders).sum()
+        self.inner.source.sum(Engine::waiting_senders)
     }
 }
 

@@ -24,14 +24,9 @@ pub(super) struct HubSink {
 
 impl Sink for HubSink {
     fn reports(&mut self, reports: &[Report]) {
-        let Some(callback) = &self.callback else {
-            return self.hub.reports(self.number, reports, &self.topics, None);
-        };
-        match callback.lock() {
-            Ok(mut callback) => self.hub.reports(self.number, reports, &self.topics, Some(&mut callback)),
-            // It has panicked on another thread: that is the end, and it is not called again.
-            Err(_) => self.hub.reports(self.number, reports, &self.topics, None),
-        }
+        // One that has panicked on another thread is not called again: that is the end.
+        let mut callback = self.callback.as_ref().and_then(|callback| callback.lock().ok());
+        self.hub.reports(self.number, reports, &self.topics, callback.as_deref_mut());
     }
 
     fn runs_foreign_code(&self) -> bool {

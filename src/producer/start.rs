@@ -13,9 +13,9 @@ use crate::security::security;
 use crate::shared_senders::SharedSenders;
 use crate::sync::Mutex;
 use forebay_engine::EngineConfig;
-use forebay_io::core::{CoreConfig, Request};
+use forebay_io::core::CoreConfig;
 use forebay_io::deal::{Deal, Hand};
-use forebay_io::driver::{self, Bell, Clock, DriverHandle, Parts, SocketOptions};
+use forebay_io::driver::{self, Bell, Clock, Parts, SocketOptions};
 use forebay_io::metrics::{Meters, Windows};
 use forebay_io::topics::TopicTable;
 use std::sync::Arc;
@@ -76,7 +76,7 @@ impl Producer {
         let source = Source { client_id: config.client_id().into(), threads: measured.into(), clock };
         // Before the I/O threads: this one ends when it is dropped.
         let reporter = metrics::report(&config, source.clone(), given.on_statistics)?;
-        threads.have_started(spawn(parts, &sink)?);
+        spawn(parts, &sink)?;
         Ok(Producer {
             inner: Arc::new(Inner {
                 config,
@@ -98,21 +98,18 @@ impl Producer {
 }
 
 /// Starts all threads, or none.
-fn spawn(parts: Vec<Parts>, sink: &HubSink) -> std::io::Result<Vec<DriverHandle>> {
-    let mut started: Vec<DriverHandle> = Vec::new();
-    for (number, parts) in parts.into_iter().enumerate() {
-        match driver::spawn(parts, HubSink { number, ..sink.clone() }) {
-            Ok(handle) => started.push(handle),
-            Err(error) => {
-                for handle in &started {
-                    let _ = handle.request(Request::Close { deadline: handle.time_after(Duration::ZERO) });
-                    handle.join();
-                }
-                return Err(error);
-            }
-        }
+fn spawn(parts: Vec<Parts>, sink: &HubSink) -> std::io::Result<()> {
+    let mut started = Vec::new();
+    let result = parts.into_iter().enumerate().try_for_each(|(number, parts)| {
+        started.push(driver::spawn(parts, HubSink { number, ..sink.clone() })?);
+        Ok(())
+    });
+    sink.threads.have_started(started);
+    if result.is_err() {
+        sink.threads.close(Duration::ZERO);
+        sink.threads.join();
     }
-    Ok(started)
+    result
 }
 
 /// One I/O thread's part of the memory.

@@ -12,7 +12,7 @@ use std::time::Duration;
 pub(crate) struct IoThreads(OnceLock<Box<[DriverHandle]>>);
 
 impl IoThreads {
-    /// All of them have started.
+    /// These have started: all of them, or those before one that did not.
     pub(super) fn have_started(&self, handles: Vec<DriverHandle>) {
         let _first = self.0.set(handles.into());
         // One that failed before now found nobody to end.
@@ -47,11 +47,9 @@ impl IoThreads {
         self.all().iter().try_for_each(|thread| thread.request(make(thread)))
     }
 
-    /// Waits for the end of all of them. On one of them it waits for nobody.
+    /// Waits for the end of all of them. Not to be called on one of them.
     pub(super) fn join(&self) {
-        if !self.is_one_of_them() {
-            self.all().iter().for_each(DriverHandle::join);
-        }
+        self.all().iter().for_each(DriverHandle::join);
     }
 
     /// Whether the caller is one of them: a delivery callback.
