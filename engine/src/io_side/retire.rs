@@ -54,8 +54,8 @@ impl IoSide {
                 reader.shared.finish(reader.position);
             }
             if reader.segment != NIL {
-                // What the lane has not begun. After the last word a claim that is still held may be changing the links: then
-                // they stay the claim's, until the engine goes.
+                // What the lane has not begun. After the last word a claim that is still held, or about to be refused, may be changing
+                // the links: then they stay the claim's, until the engine goes.
                 let mut ahead = self.shared.table.next(reader.segment);
                 let quiet = reserved == reader.committed || mutant!("links_are_read_under_a_claim");
                 while ahead != NIL && quiet && !mutant!("segments_ahead_leak") {

@@ -161,7 +161,7 @@ fn scenario(happened: &'static Happened) {
     };
     let sent: Vec<sender::Sent> = handles.into_iter().map(|handle| handle.join().expect("a sender")).collect();
     if let Some(io_thread) = io_thread {
-        io_thread.verify(&sent);
+        io_thread.verify(end, &sent);
     }
 }
 

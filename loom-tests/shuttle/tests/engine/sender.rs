@@ -10,8 +10,6 @@ use shuttle::thread;
 pub(crate) struct Sent {
     /// By lane tag: the records that were accepted, as (number, words).
     pub(crate) accepted: Vec<(u64, Vec<(u64, usize)>)>,
-    /// Claims whose commit was refused at the end, or that were aborted then: their segments go with the engine.
-    pub(crate) refused: usize,
 }
 
 /// The words of a record: who it is, and a filling that follows from that.
@@ -22,7 +20,7 @@ pub(crate) fn words(tag: u64, number: u64, count: usize) -> impl Iterator<Item =
 
 pub(crate) fn run(engine: &Engine, number: u64, records: u64, outcomes: &Outcomes, happened: &Happened) -> Sent {
     let mut end = engine.producer_end();
-    let mut sent = Sent { accepted: Vec::new(), refused: 0 };
+    let mut sent = Sent { accepted: Vec::new() };
     let (mut lanes, mut bytes) = (0, 0);
     let mut open: Option<Lane> = None;
     for record in 0..records {
@@ -60,9 +58,8 @@ pub(crate) fn run(engine: &Engine, number: u64, records: u64, outcomes: &Outcome
                 count(&happened.left);
                 return sent;
             }
-            Err(stop) => {
+            Err(Stop::Ended) => {
                 count(&happened.refused);
-                sent.refused += usize::from(matches!(stop, Stop::Refused));
                 outcomes.wait(tag, usize::MAX); // as a close does: until the I/O side is done
                 return sent;
             }
@@ -82,10 +79,8 @@ enum Stop {
     GivenUp,
     /// The sender goes while it waits: whatever was granted to it goes back.
     Left,
-    /// The engine has ended before the claim.
+    /// The engine has ended, before the claim or during it.
     Ended,
-    /// It ended during the claim.
-    Refused,
 }
 
 impl From<ClaimError> for Stop {
@@ -123,15 +118,9 @@ fn send(
     }
     if abort {
         count(&happened.aborts);
-        drop(claim);
-        // Held over the end of the engine, its segments go with that: nobody is left to take them back.
-        let ended = matches!(lane.claim(WORD, WORD).map(drop), Err(ClaimError::Closed));
-        return Err(if ended { Stop::Refused } else { Stop::GivenUp });
+        return Err(Stop::GivenUp);
     }
-    claim.commit().map_err(|error| {
-        assert_eq!(error, ClaimError::Closed);
-        Stop::Refused
-    })
+    Ok(claim.commit()?)
 }
 
 /// Waits for memory. The clock is the schedule: a deadline is any moment.
