@@ -90,12 +90,15 @@ impl IoSide {
     /// and the free rings last, and what senders move meanwhile counts as theirs.
     ///
     /// # Panics
-    /// If a segment has two owners, or a reader stands in one that it does not hold (I6): the engine is broken.
+    /// If a segment has two owners, or a reader stands in one that it does not hold (I6), or what is counted as it comes and goes is
+    /// not so many: the engine is broken.
     pub fn account(&mut self) -> Account {
         let mut book = std::mem::take(&mut self.book);
         book.begin(self.shared.total());
         let shift = self.shared.slab.view().shift();
         let table = &self.shared.table;
+        let live = self.lanes.iter().flatten().filter(|reader| reader.active).count();
+        assert_eq!(self.live, live, "live lanes are counted as they come and go");
         let mut readers = 0;
         for reader in self.lanes.iter().flatten() {
             if reader.segment != NIL {

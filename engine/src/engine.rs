@@ -1,7 +1,7 @@
 //! What both sides share, and the application side's handles.
 
 use crate::doorbell::Doorbell;
-use crate::free_ring::{AT_ONCE, FreeRing};
+use crate::free_ring::{AT_ONCE, FreeRing, Want};
 use crate::lane::{Lane, PaceLimits};
 use crate::lane_shared::LaneShared;
 use crate::mailbox::{Inbox, Look, Mailbox};
@@ -9,8 +9,10 @@ use crate::ready::ReadyList;
 use crate::returns::Returns;
 use crate::segments::{Chain, NIL, SegmentTable, Taken};
 use crate::slab::Slab;
-use crate::sync::{Arc, Mutex, Parker, Unparker, lock, park, parker};
+use crate::sync::{Arc, AtomicU32, Mutex, Parker, Unparker, lock, park, parker};
 use crate::{ClaimError, EngineConfig, Ring, SlabError};
+use crossbeam_utils::CachePadded;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 /// The state that producer ends and the I/O side share.
@@ -29,6 +31,10 @@ pub(crate) struct Shared {
     due_bytes: u64,
     pub(crate) pace: PaceLimits,
     total: usize,
+    /// Segments that the I/O side gives out together. Advice only, as is `kept`: relaxed.
+    block: AtomicU32,
+    /// Free segments that the I/O side keeps until their neighbours are free.
+    kept: CachePadded<AtomicU32>,
 }
 
 /// All lanes, by number.
@@ -67,6 +73,8 @@ impl Shared {
                 total,
             ),
             total,
+            block: AtomicU32::new(1),
+            kept: CachePadded::new(AtomicU32::new(0)),
         };
         let all: Vec<u32> = (0..total as u32).collect();
         shared.reserve.put(&all);
@@ -75,6 +83,26 @@ impl Shared {
 
     pub(crate) fn total(&self) -> usize {
         self.total
+    }
+
+    /// How many segments the I/O side gives out together, where it can.
+    pub(crate) fn block(&self) -> u32 {
+        self.block.load(Relaxed)
+    }
+
+    /// Only the I/O side calls this.
+    pub(crate) fn set_block(&self, block: u32) {
+        self.block.store(block, Relaxed);
+    }
+
+    /// Free segments beside the rings, for whoever asks: see [`crate::blocks`].
+    pub(crate) fn kept(&self) -> usize {
+        self.kept.load(Relaxed) as usize
+    }
+
+    /// Only the I/O side calls this.
+    pub(crate) fn set_kept(&self, kept: usize) {
+        self.kept.store(kept as u32, Relaxed);
     }
 
     /// Segments that a claim of `len` bytes takes at most.
@@ -108,10 +136,17 @@ impl Shared {
         if self.inbox.waiting() > 0 && !mutant!("newcomer_overtakes") {
             return Err(ClaimError::Full { segments: most });
         }
+        let want = Want { count: wanted, most: at_once, blocks: self.block() > 1 };
         self.hot
-            .take(wanted, at_once, &self.table, window, end, |part| self.return_part(part))
-            .or_else(|| self.reserve.take(wanted, at_once, &self.table, window, end, |part| self.return_part(part)))
-            .ok_or(ClaimError::Full { segments: most })
+            .take(want, &self.table, window, end, |part| self.return_part(part))
+            .or_else(|| self.reserve.take(want, &self.table, window, end, |part| self.return_part(part)))
+            .ok_or_else(|| {
+                // Whoever waits rings anyway; whoever only tries finds them the next time.
+                if self.kept() > 0 {
+                    self.doorbell.memory_wanted();
+                }
+                ClaimError::Full { segments: most }
+            })
     }
 
     /// Segments that were ever taken from the free rings; a snapshot.
@@ -214,9 +249,11 @@ impl Engine {
         self.shared.doorbell.always();
     }
 
-    /// Free bytes; a snapshot that may be stale.
+    /// Free bytes; a snapshot that may be stale. Until sixteen slabs were used since a sender last waited for memory, the I/O
+    /// side may keep up to an eighth of one: a claim that finds no others is refused with [`ClaimError::Full`] and calls for them.
     pub fn available_bytes(&self) -> usize {
-        (self.shared.hot.len() + self.shared.reserve.len()) * self.shared.slab.view().segment_size() as usize
+        let Shared { hot, reserve, .. } = &*self.shared;
+        (hot.len() + reserve.len() + self.shared.kept()) * self.shared.slab.view().segment_size() as usize
     }
 
     /// Keeps the slab in RAM (`mlock`): no access to it ever waits for a page that was swapped out.

@@ -13,6 +13,17 @@ use std::sync::atomic::Ordering::Relaxed;
 /// Segments taken by one exchange at most. Few under loom, so that a model's chain can be longer.
 pub(crate) const AT_ONCE: usize = if cfg!(loom) { 2 } else { 32 };
 
+/// What a lane wants of a ring.
+#[derive(Clone, Copy)]
+pub(crate) struct Want {
+    /// Segments that it needs.
+    pub(crate) count: u32,
+    /// Segments that it takes where they follow in memory.
+    pub(crate) most: u32,
+    /// They are given out in blocks.
+    pub(crate) blocks: bool,
+}
+
 pub(crate) struct FreeRing {
     taken: CachePadded<TakerLine>,
     tail: CachePadded<AtomicU64>,
@@ -57,23 +68,23 @@ impl FreeRing {
         self.tail.store(tail + segments.len() as u64, FREE_PUT); // P3
     }
 
-    /// Takes `count` segments as a chain, all or none, and up to `most` of those that follow each other in memory. A chain of more than
+    /// Takes the segments that are wanted as a chain, all or none, and up to `most` of those that follow each other in memory. A chain of more than
     /// [`AT_ONCE`] is several exchanges: if the ring runs dry between them, what was taken goes to `give_back`. Their notes are
     /// written too, as [`SegmentTable::begin`] has them.
     pub(crate) fn take(
         &self,
-        count: u32,
-        most: u32,
+        want: Want,
         table: &SegmentTable,
         window: i64,
         end: u32,
         give_back: impl FnOnce(Chain),
     ) -> Option<Taken> {
+        let Want { count, most, blocks } = want;
         let mut places = [NIL; AT_ONCE];
         let mut taken = Taken::NOTHING;
         while taken.chain.count < count {
             let most = (most.max(count) - taken.chain.count).min(AT_ONCE as u32);
-            let now = self.advance((count - taken.chain.count).into(), &mut places[..most as usize]);
+            let now = self.advance((count - taken.chain.count).into(), blocks, &mut places[..most as usize]);
             if now == 0 {
                 give_back(taken.chain);
                 return None;
@@ -94,8 +105,8 @@ impl FreeRing {
         let mut left = count;
         while left > 0 {
             let most = left.min(AT_ONCE);
-            let now = match self.advance(most as u64, &mut taken[..most]) {
-                0 => self.advance(1, &mut taken[..1]),
+            let now = match self.advance(most as u64, false, &mut taken[..most]) {
+                0 => self.advance(1, false, &mut taken[..1]),
                 all => all,
             };
             if now == 0 {
@@ -108,8 +119,9 @@ impl FreeRing {
 
     /// Takes `wanted` segments if the ring holds so many, or else none; with more places in `out`, those on top that follow in memory;
     /// with fewer, only so many of them. Answers how many it took.
-    fn advance(&self, wanted: u64, out: &mut [u32]) -> usize {
+    fn advance(&self, wanted: u64, blocks: bool, out: &mut [u32]) -> usize {
         let places = out.len() as u64;
+        let block = out.len().next_power_of_two() as u32;
         let mut head = self.taken.head.load(FREE_HEAD_SEE);
         loop {
             // P3: what the putter did to these segments comes before what we do; by way of the taker who saw that tail first (P10).
@@ -131,8 +143,8 @@ impl FreeRing {
             let mut before = NIL;
             for at in 0..count {
                 let segment = self.place(head + at).load(Relaxed);
-                // On top only what follows in memory.
-                if at >= wanted && segment != before + 1 {
+                // On top only what follows in memory; of blocks only to the end of one, so that the next taker finds whole ones again.
+                if at >= wanted && (segment != before + 1 || (blocks && segment.is_multiple_of(block))) {
                     count = at;
                     break;
                 }
@@ -193,16 +205,20 @@ impl FreeRing {
 mod tests {
     use super::*;
 
+    fn want(count: u32, most: u32) -> Want {
+        Want { count, most, blocks: false }
+    }
+
     #[test]
     fn a_chain_is_taken_whole_or_not_at_all() {
         let table = SegmentTable::new(4);
         let ring = FreeRing::new(4);
         ring.put(&[2, 0, 3]);
-        assert_eq!(ring.take(4, 4, &table, 0, 0, |_| ()), None);
-        let taken = ring.take(3, 3, &table, 0, 0, |_| ()).expect("three are there");
+        assert_eq!(ring.take(want(4, 4), &table, 0, 0, |_| ()), None);
+        let taken = ring.take(want(3, 3), &table, 0, 0, |_| ()).expect("three are there");
         assert_eq!((taken.chain.first, table.next(2), table.next(0), taken.last), (2, 0, 3, 3));
         assert_eq!(ring.len(), 0);
-        assert_eq!(ring.take(1, 1, &table, 0, 0, |_| ()), None);
+        assert_eq!(ring.take(want(1, 1), &table, 0, 0, |_| ()), None);
     }
 
     #[test]
@@ -211,7 +227,7 @@ mod tests {
         let ring = FreeRing::new(64);
         ring.put(&(0..64).collect::<Vec<_>>());
         let take = |count, most| {
-            ring.take(count, most, &table, 0, 0, |_| ()).map(|taken| (taken.chain.first, taken.chain.count))
+            ring.take(want(count, most), &table, 0, 0, |_| ()).map(|taken| (taken.chain.first, taken.chain.count))
         };
         assert_eq!(take(1, 16), Some((0, 16)));
         assert_eq!(take(2, 3), Some((16, 3)));
@@ -223,6 +239,24 @@ mod tests {
         assert_eq!(take(2, 8), Some((7, 4)), "those that are wanted, whatever they are, and what follows the last");
         assert_eq!(take(1, 3), Some((9, 3)));
         assert_eq!(take(1, 3), Some((12, 1)));
+    }
+
+    #[test]
+    fn who_finds_a_block_begun_leaves_the_next_one_whole() {
+        let table = SegmentTable::new(64);
+        let ring = FreeRing::new(64);
+        ring.put(&(0..64).collect::<Vec<_>>());
+        let take = |count, most| {
+            ring.take(Want { blocks: true, ..want(count, most) }, &table, 0, 0, |_| ())
+                .map(|taken| (taken.chain.first, taken.chain.count))
+        };
+        assert_eq!([take(1, 1), take(1, 2), take(1, 2)], [Some((0, 1)), Some((1, 1)), Some((2, 2))]);
+        assert_eq!(
+            [take(1, 8), take(1, 8), take(3, 2)],
+            [Some((4, 4)), Some((8, 8)), Some((16, 3))],
+            "what is wanted goes on"
+        );
+        assert_eq!([take(1, 3), take(1, 3)], [Some((19, 1)), Some((20, 3))]);
     }
 
     #[test]
@@ -248,7 +282,7 @@ mod tests {
         assert_eq!(ring.room(2, 3, &mut head), 2);
         ring.put(&[0, 1]);
         assert_eq!(ring.room(2, 1, &mut head), 0);
-        ring.take(2, 2, &table, 0, 0, |_| ()).expect("two are there");
+        ring.take(want(2, 2), &table, 0, 0, |_| ()).expect("two are there");
         assert_eq!((ring.room(2, 1, &mut head), head), (1, 2));
     }
 }

@@ -48,6 +48,7 @@
 pub mod mutants;
 
 mod account;
+mod blocks;
 mod doorbell;
 mod engine;
 mod error;

@@ -1,5 +1,6 @@
 //! The I/O side's book of segments: which it holds, which are free, and who waits for some.
 
+use crate::blocks::Blocks;
 use crate::engine::Shared;
 use crate::mailbox::Mailbox;
 use crate::rounds::Rounds;
@@ -7,12 +8,18 @@ use crate::run::{Run, last_segment, place};
 use crate::segments::Chain;
 use crate::sync::Arc;
 use std::collections::VecDeque;
-
 /// What the hot ring holds at most, a few times a common L2 (DESIGN.md, "Memory").
 const HOT_BYTES: usize = 4 << 20;
 /// The hot ring is put in order only while the reserve holds so much of all segments, one in so many: for a moment senders find none in the
 /// hot one.
 const RESERVE_PART: usize = 4;
+/// A sender that has waited is forgotten when senders have taken so many slabs since.
+const CALM_AFTER: u64 = 16;
+/// While senders come to wait for memory, at most so much of the slab waits for its neighbours: one part in so many.
+const BLOCKS_PART: usize = 8;
+/// With fewer free segments in the rings than this nothing waits for its neighbours until there are so many. What senders take in a turn of the
+/// I/O thread would be more; but a saturated producer comes to the end of the rings in each turn, and nothing would ever wait.
+const ENOUGH: usize = 32;
 
 pub(crate) struct Memory {
     /// Which slab our runs are of.
@@ -23,6 +30,10 @@ pub(crate) struct Memory {
     held: usize,
     /// Freed since the last settle.
     freed: Vec<u32>,
+    /// Freed, and not given out before their neighbours.
+    blocks: Blocks,
+    /// Senders come to wait for memory until they have taken so many segments; 0: they do not.
+    scarce_until: u64,
     /// Set aside for the oldest waiter.
     gathered: Vec<u32>,
     /// Waiting senders, oldest first.
@@ -44,6 +55,8 @@ impl Memory {
             holds: vec![0; total].into_boxed_slice(),
             held: 0,
             freed: Vec::with_capacity(total),
+            blocks: Blocks::new(total),
+            scarce_until: 0,
             gathered: Vec::with_capacity(total),
             waiters: VecDeque::with_capacity(64),
             hot_target: (HOT_BYTES / shared.slab.view().segment_size() as usize).max(1),
@@ -146,6 +159,7 @@ impl Memory {
     /// waiting senders' while there are any.
     pub(crate) fn lease(&mut self, count: usize, segment_size: u32, shared: &Shared, out: &mut Vec<Run>) -> bool {
         if shared.inbox.waiting() == 0 && self.waiters.is_empty() {
+            self.blocks.take(count.saturating_sub(self.freed.len()), &mut self.freed);
             for ring in [&shared.hot, &shared.reserve] {
                 ring.drain(count.saturating_sub(self.freed.len()), &mut self.freed);
             }
@@ -163,16 +177,34 @@ impl Memory {
         shared.returns.take_all(&shared.table, &mut self.freed);
     }
 
-    /// Serves waiters with what is free, oldest first, each whole or not at all; the rest goes to the free rings.
-    pub(crate) fn settle(&mut self, shared: &Shared) {
+    /// Serves waiters with what is free, oldest first, each whole or not at all; the rest goes to the free rings, for so many lanes.
+    pub(crate) fn settle(&mut self, shared: &Shared, lanes: usize) {
         if shared.inbox.waiting() > 0 || !self.waiters.is_empty() {
+            self.scarce_until = shared.taken() + CALM_AFTER * self.holds.len() as u64;
             self.serve(shared);
         }
         if self.waiters.is_empty() {
             self.freed.append(&mut self.gathered);
         }
-        if self.freed.is_empty() {
+        self.give_out(shared, lanes);
+        if shared.kept() != self.blocks.waiting() {
+            shared.set_kept(self.blocks.waiting());
+        }
+    }
+
+    /// What was freed goes to the free rings, in blocks of as many segments as so many lanes take at a time.
+    fn give_out(&mut self, shared: &Shared, lanes: usize) {
+        if self.freed.is_empty() && self.blocks.waiting() == 0 {
             return;
+        }
+        if self.scarce_until > 0 && self.scarce_until <= shared.taken() {
+            self.scarce_until = 0;
+        }
+        let most = if self.scarce_until > 0 { self.holds.len() / BLOCKS_PART } else { 0 };
+        let block = if most > 0 { shared.pace.block(lanes, most) } else { 1 };
+        if block != shared.block() {
+            shared.set_block(block);
+            self.blocks.resize(block, &mut self.freed);
         }
         if self.waiters.is_empty()
             && self.rounds.is_over(self.freed.len(), || shared.hot.len())
@@ -180,12 +212,24 @@ impl Memory {
         {
             shared.hot.drain(usize::MAX, &mut self.freed);
         }
-        self.freed.sort_unstable();
+        self.blocks.pass(&mut self.freed);
+        let too_many = self.blocks.waiting().saturating_sub(most);
+        self.blocks.take(too_many, &mut self.freed);
+        self.blocks.take(self.missing(shared), &mut self.freed);
         let room = shared.hot.room(self.hot_target, self.freed.len(), &mut self.hot_head);
         let (hot, rest) = self.freed.split_at(room);
         shared.hot.put(hot);
         shared.reserve.put(rest);
         self.freed.clear();
+    }
+
+    /// How many of those that wait for their neighbours are wanted in the rings now.
+    fn missing(&self, shared: &Shared) -> usize {
+        let known = self.freed.len();
+        if self.blocks.waiting() == 0 || known >= ENOUGH {
+            return 0;
+        }
+        ENOUGH.saturating_sub(known + shared.hot.len() + shared.reserve.len())
     }
 
     fn serve(&mut self, shared: &Shared) {
@@ -196,6 +240,7 @@ impl Memory {
             let Some(waiter) = next.cloned() else { return };
             if waiter.is_waiting() {
                 let need = waiter.need() as usize;
+                self.blocks.take(need.saturating_sub(self.gathered.len()), &mut self.gathered);
                 while self.gathered.len() < need {
                     let Some(segment) = self.freed.pop() else { break };
                     self.gathered.push(segment);
@@ -234,7 +279,8 @@ impl Memory {
     /// Whether a sender came for memory, or gave some back, or stopped waiting for what is set aside, since the last settle.
     pub(crate) fn has_new_work(&mut self, shared: &Shared) -> bool {
         // Also with nobody waiting: a sender that only tries never rings, and would find nothing free for ever.
-        if (!shared.returns.is_empty() && !mutant!("returned_memory_is_slept_on"))
+        if self.missing(shared) > 0
+            || (!shared.returns.is_empty() && !mutant!("returned_memory_is_slept_on"))
             || (self.waiters.front().is_some_and(|oldest| !oldest.is_waiting())
                 && !mutant!("memory_set_aside_is_slept_on"))
         {
@@ -259,7 +305,7 @@ impl Memory {
     }
 
     pub(crate) fn free(&self, shared: &Shared) -> usize {
-        shared.hot.len() + shared.reserve.len() + self.freed.len() + self.gathered.len()
+        shared.hot.len() + shared.reserve.len() + self.freed.len() + self.blocks.waiting() + self.gathered.len()
     }
 
     pub(crate) fn held(&self) -> usize {
@@ -271,9 +317,10 @@ impl Memory {
         self.holds[segment as usize]
     }
 
-    /// Visits what is freed and not settled yet.
-    pub(crate) fn each_freed(&self, visit: impl FnMut(u32)) {
-        self.freed.iter().copied().for_each(visit);
+    /// Visits what is freed and not in the rings.
+    pub(crate) fn each_freed(&self, mut visit: impl FnMut(u32)) {
+        self.freed.iter().copied().for_each(&mut visit);
+        self.blocks.each(visit);
     }
 
     /// Visits what is set aside for the oldest waiter.

@@ -37,6 +37,8 @@ pub struct IoSide {
     pub(crate) lanes: Vec<Option<Reader>>,
     pub(crate) memory: Memory,
     pub(crate) book: Book,
+    /// Lanes handed out and not retired since.
+    pub(crate) live: usize,
     closed: bool,
     finished: bool,
 }
@@ -53,7 +55,7 @@ pub(crate) struct Reader {
     /// A byte of `segment` was taken.
     begun: bool,
     /// Handed out by `collect_ready` and not retired since.
-    active: bool,
+    pub(crate) active: bool,
     /// Came to life before the close and was not collected by then: in the ready list, or about to be. Not gone until it
     /// is met there.
     listed: bool,
@@ -70,7 +72,7 @@ impl Reader {
 impl IoSide {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
         let memory = Memory::new(&shared);
-        IoSide { memory, shared, lanes: Vec::new(), book: Book::default(), closed: false, finished: false }
+        IoSide { memory, shared, lanes: Vec::new(), book: Book::default(), live: 0, closed: false, finished: false }
     }
 
     fn reader(&mut self, index: u32) -> &mut Reader {
@@ -108,6 +110,7 @@ impl IoSide {
             reader.listed = false;
             if !std::mem::replace(&mut reader.active, true) {
                 ready.push(LaneId(index));
+                self.live += 1;
             }
             index = next;
         }
@@ -346,7 +349,7 @@ impl IoSide {
 
     /// The end of a turn: freed segments go to waiting senders, first in first out, and then to the free rings.
     pub fn settle(&mut self) {
-        self.memory.settle(&self.shared);
+        self.memory.settle(&self.shared, self.live);
     }
 
     /// Senders that wait for memory. Not zero: every lane is due, linger or not.

@@ -67,6 +67,7 @@ impl IoSide {
                 }
                 reader.segment = NIL;
             }
+            self.live -= usize::from(reader.active);
             reader.active = mutant!("a_retired_lane_stays_active");
             if dropped && (!reader.listed || mutant!("a_listed_lane_is_gone")) {
                 gone.push(*lane);
@@ -110,6 +111,7 @@ impl IoSide {
             let idle = reader.shared.reserved() == reader.committed && reader.committed == reader.position;
             if !idle && !std::mem::replace(&mut reader.active, true) {
                 pending.push(LaneId(lane.index));
+                self.live += 1;
             }
         }
         self.memory.close(&self.shared);
@@ -140,6 +142,7 @@ impl IoSide {
             }
             if reader.committed != reader.position && !std::mem::replace(&mut reader.active, true) {
                 pending.push(LaneId(lane.index));
+                self.live += 1;
             }
         }
     }

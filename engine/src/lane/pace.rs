@@ -22,6 +22,20 @@ impl PaceLimits {
         PaceLimits { at_once: at_once.max(1), total: total as u32 }
     }
 
+    /// How many segments each of so many lanes takes that fill equally fast: a power of two, `most` or less.
+    pub(crate) fn block(self, lanes: usize, most: usize) -> u32 {
+        let most = 1 << self.at_once.min(most.max(1) as u32).ilog2();
+        std::iter::successors(Some(most), |most| Some(most / 2))
+            .find(|most| *most <= 1 || self.allows(lanes as u64, *most))
+            .unwrap_or(1)
+    }
+
+    /// Whether each of so many lanes may take so many segments at once.
+    fn allows(self, lanes: u64, most: u32) -> bool {
+        let part = if most <= FEW { SPREAD_OF_FEW } else { SPREAD };
+        lanes * u64::from(most) <= u64::from(self.total / part)
+    }
+
     /// No lane ever takes more than it needs.
     pub(super) fn is_one(self) -> bool {
         self.at_once == 1
@@ -41,20 +55,20 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    /// The lane takes segments, and all lanes have taken so many by now: how many it may take at once.
-    pub(super) fn step(&mut self, limits: PaceLimits, taken: u64) -> u32 {
+    /// The lane takes segments, and all lanes have taken so many by now: how many it may take at once. `block` are given out together,
+    /// as many as there are lanes for ([`PaceLimits::block`]): what this lane has seen may be chance, two of them are not.
+    pub(super) fn step(&mut self, limits: PaceLimits, taken: u64, block: u32) -> u32 {
         let meanwhile = (taken as u32).wrapping_sub(std::mem::replace(&mut self.seen, taken as u32));
         let lanes = u64::from((meanwhile / self.most.max(1)).max(1));
-        let allowed = |most: u32| {
-            let part = if most <= FEW { SPREAD_OF_FEW } else { SPREAD };
-            lanes * u64::from(most) <= u64::from(limits.total / part)
-        };
-        let most = if self.most == 0 || allowed(2 * self.most) {
+        let allowed = |most: u32| limits.allows(lanes, most);
+        let most = if self.most == 0 {
+            1
+        } else if allowed(2 * self.most) {
             2 * self.most
         } else if allowed(self.most) {
             self.most
         } else {
-            self.most / 2
+            (self.most / 2).max(block.min(FEW))
         };
         self.most = most.clamp(1, limits.at_once);
         self.most
@@ -77,7 +91,7 @@ mod tests {
         let mut taken = 0;
         for round in 0..20 {
             for pace in &mut paces {
-                let most = pace.step(limits, taken);
+                let most = pace.step(limits, taken, 1);
                 taken += u64::from(most);
                 assert!(round > 0 || most == 1, "slowly at first");
             }
@@ -107,13 +121,33 @@ mod tests {
     }
 
     #[test]
+    fn chance_does_not_break_blocks() {
+        let limits = PaceLimits::new(16, 1_000);
+        for (block, least) in [(1, 1), (2, 2), (16, 2)] {
+            let mut pace = Pace::default();
+            // Far more lanes than there are, again and again.
+            let steps: Vec<_> = (0..6).map(|take| pace.step(limits, take * 100_000, block)).collect();
+            assert_eq!(steps, [1, least, least, least, least, least]);
+        }
+    }
+
+    #[test]
+    fn a_block_is_what_many_lanes_can_have() {
+        let limits = PaceLimits::new(32, 16_384);
+        let blocks = [0, 1, 64, 65, 256, 1_000, 4_096, 4_097, 10_000].map(|lanes| limits.block(lanes, 2_048));
+        assert_eq!(blocks, [32, 32, 32, 16, 8, 2, 2, 1, 1]);
+        assert_eq!([0, 1, 3, 4, 100].map(|most| limits.block(1, most)), [1, 1, 2, 4, 32]);
+        assert_eq!(PaceLimits::new(12, 16_384).block(1, 2_048), 8, "a power of two");
+    }
+
+    #[test]
     fn a_lane_that_was_idle_begins_with_one_again() {
         let limits = PaceLimits::new(16, 1_000);
         let mut pace = Pace::default();
-        (0..5).for_each(|take| _ = pace.step(limits, 16 * take));
+        (0..5).for_each(|take| _ = pace.step(limits, 16 * take, 1));
         assert_eq!(pace.most, 16);
         pace.reset();
-        assert_eq!(pace.step(limits, 10_000), 1);
-        assert_eq!(pace.step(limits, 10_001), 2);
+        assert_eq!(pace.step(limits, 10_000, 1), 1);
+        assert_eq!(pace.step(limits, 10_001, 1), 2);
     }
 }

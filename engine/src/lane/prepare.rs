@@ -146,7 +146,7 @@ impl Lane {
             missing
         } else {
             let taken = self.rare.engine.taken();
-            self.rare.pace.step(self.rare.engine.pace, taken)
+            self.rare.pace.step(self.rare.engine.pace, taken, self.rare.engine.block())
         };
         self.rare.engine.supply(missing, at_once, most, grant, self.window)
     }
