@@ -56,24 +56,23 @@ impl World {
     fn scattered(waited: bool) -> World {
         let mut world = World::new(1);
         world.fill();
-        world.turn(SEGMENTS);
+        world.io.collect_ready(&mut world.active);
         if waited {
             world.end.begin_wait(1).expect("open");
             world.io.settle();
             assert!(world.end.cancel_wait().is_none(), "there is none");
         }
-        for run in std::mem::take(&mut world.held) {
-            let mut rest = Some(run);
-            for at in 0.. {
-                let Some(run) = rest.take() else { break };
-                let (segment, behind) = if world.io.segments_of(&run) > 1 {
-                    let (segment, behind) = world.io.split_run(run, SEGMENT);
-                    (segment, Some(behind))
-                } else {
-                    (run, None)
-                };
-                rest = behind;
-                if at % 2 == 0 { world.io.release(segment) } else { world.held.push_back(segment) }
+        let lane = world.active[0];
+        world.io.observe(lane);
+        for at in 0..SEGMENTS {
+            let mut segment = Vec::new();
+            assert_eq!(world.io.take(lane, &mut segment, |slice| slice.len().min(SEGMENT)), SEGMENT);
+            if at % 2 == 0 {
+                for run in segment {
+                    world.io.release(run);
+                }
+            } else {
+                world.held.extend(segment);
             }
         }
         world.io.settle();
