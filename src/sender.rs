@@ -57,9 +57,9 @@ impl Sender {
     /// As [`Sender::send`], but never blocks.
     ///
     /// # Errors
-    /// `Full` at once if there is no room now (where senders have waited for memory lately, up to an eighth of it may be free all the
-    /// same: the call has asked for it, and the next one finds it); `UnknownTopic` if the topic's partitions are not known yet (they have been
-    /// asked for); otherwise as [`Sender::send`].
+    /// `Full` at once if there is no room now (where senders have waited for memory lately, up to an eighth of it may be free
+    /// all the same: the call has asked for it, and the next one finds it); `UnknownTopic` if the topic's partitions are not
+    /// known yet (they have been asked for); otherwise as [`Sender::send`].
     #[inline(always)]
     pub fn try_send<'a>(&mut self, record: Record<'a>) -> Result<Receipt, SendError<'a>> {
         self.lanes.send(&self.inner, record, Patience::None)

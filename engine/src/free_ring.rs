@@ -68,9 +68,9 @@ impl FreeRing {
         self.tail.store(tail + segments.len() as u64, FREE_PUT); // P3
     }
 
-    /// Takes the segments that are wanted as a chain, all or none, and up to `most` of those that follow each other in memory. A chain of more than
-    /// [`AT_ONCE`] is several exchanges: if the ring runs dry between them, what was taken goes to `give_back`. Their notes are
-    /// written too, as [`SegmentTable::begin`] has them.
+    /// Takes the segments that are wanted as a chain, all or none, and up to `most` of those that follow each other in memory. A
+    /// chain of more than [`AT_ONCE`] is several exchanges: if the ring runs dry between them, what was taken goes to `give_back`.
+    /// Their notes are written too, as [`SegmentTable::begin`] has them.
     pub(crate) fn take(
         &self,
         want: Want,
@@ -143,7 +143,7 @@ impl FreeRing {
             let mut before = NIL;
             for at in 0..count {
                 let segment = self.place(head + at).load(Relaxed);
-                // On top only what follows in memory; of blocks only to the end of one, so that the next taker finds whole ones again.
+                // On top only what follows in memory; of blocks only to the end of one: the next taker finds whole ones again.
                 if at >= wanted && (segment != before + 1 || (blocks && segment.is_multiple_of(block))) {
                     count = at;
                     break;
@@ -209,6 +209,11 @@ mod tests {
         Want { count, most, blocks: false }
     }
 
+    /// The first segment, and how many.
+    fn take(ring: &FreeRing, table: &SegmentTable, want: Want) -> Option<(u32, u32)> {
+        ring.take(want, table, 0, 0, |_| ()).map(|taken| (taken.chain.first, taken.chain.count))
+    }
+
     #[test]
     fn a_chain_is_taken_whole_or_not_at_all() {
         let table = SegmentTable::new(4);
@@ -226,9 +231,7 @@ mod tests {
         let table = SegmentTable::new(64);
         let ring = FreeRing::new(64);
         ring.put(&(0..64).collect::<Vec<_>>());
-        let take = |count, most| {
-            ring.take(want(count, most), &table, 0, 0, |_| ()).map(|taken| (taken.chain.first, taken.chain.count))
-        };
+        let take = |count, most| take(&ring, &table, want(count, most));
         assert_eq!(take(1, 16), Some((0, 16)));
         assert_eq!(take(2, 3), Some((16, 3)));
         assert_eq!(take(33, 36), Some((19, 36)), "two exchanges");
@@ -246,10 +249,7 @@ mod tests {
         let table = SegmentTable::new(64);
         let ring = FreeRing::new(64);
         ring.put(&(0..64).collect::<Vec<_>>());
-        let take = |count, most| {
-            ring.take(Want { blocks: true, ..want(count, most) }, &table, 0, 0, |_| ())
-                .map(|taken| (taken.chain.first, taken.chain.count))
-        };
+        let take = |count, most| take(&ring, &table, Want { blocks: true, ..want(count, most) });
         assert_eq!([take(1, 1), take(1, 2), take(1, 2)], [Some((0, 1)), Some((1, 1)), Some((2, 2))]);
         assert_eq!(
             [take(1, 8), take(1, 8), take(3, 2)],

@@ -17,8 +17,9 @@ const RESERVE_PART: usize = 4;
 const CALM_AFTER: u64 = 16;
 /// While senders come to wait for memory, at most so much of the slab waits for its neighbours: one part in so many.
 const BLOCKS_PART: usize = 8;
-/// With fewer free segments in the rings than this nothing waits for its neighbours until there are so many. What senders take in a turn of the
-/// I/O thread would be more; but a saturated producer comes to the end of the rings in each turn, and nothing would ever wait.
+/// With fewer free segments in the rings than this nothing waits for its neighbours until there are so many. What senders take in a
+/// turn of the I/O thread would be more; but a saturated producer comes to the end of the rings in each turn, and nothing would ever
+/// wait.
 const ENOUGH: usize = 32;
 
 pub(crate) struct Memory {

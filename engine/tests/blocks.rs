@@ -1,24 +1,17 @@
 //! Where senders wait for memory free segments come in blocks, so that lanes go on in place; and none is withheld from who wants it.
 #![cfg(not(loom))]
 
-use forebay_engine::{ClaimError, Engine, EngineConfig, IoSide, Lane, LaneId, ProducerEnd, Ring, Run, Sleep};
+mod support;
+
+use forebay_engine::{ClaimError, Engine, EngineConfig, IoSide, Lane, LaneId, ProducerEnd, Run, Sleep};
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use support::Bell;
 
 const SEGMENT: usize = 64;
 const SEGMENTS: usize = 1_024;
 /// What may wait for its neighbours.
 const KEPT: usize = SEGMENTS / 8;
-
-#[derive(Default)]
-struct Bell(AtomicUsize);
-
-impl Ring for Bell {
-    fn ring(&self) {
-        self.0.fetch_add(1, Ordering::SeqCst);
-    }
-}
 
 struct World {
     engine: Engine,
@@ -31,7 +24,6 @@ struct World {
     active: Vec<LaneId>,
     /// Taken, and not answered yet.
     held: VecDeque<Run>,
-    batches: VecDeque<Vec<Run>>,
     random: u64,
 }
 
@@ -48,7 +40,7 @@ impl World {
         let end = engine.producer_end();
         let (records, active, held) = (vec![0; lanes], Vec::new(), VecDeque::new());
         let lanes = (0..lanes as u64).map(|tag| end.lane(tag).expect("open")).collect();
-        World { engine, io, bell, end, lanes, records, active, held, batches: VecDeque::new(), random: 1 }
+        World { engine, io, bell, end, lanes, records, active, held, random: 1 }
     }
 
     /// All of the slab was used by one lane, and each second segment of it is free: none of them has a neighbour. A sender has `waited`
@@ -98,13 +90,19 @@ impl World {
         Ok(elsewhere)
     }
 
+    /// Takes what one of the active lanes holds.
+    fn take(&mut self, at: usize) -> Vec<Run> {
+        let mut runs = Vec::new();
+        self.io.observe(self.active[at]);
+        self.io.take(self.active[at], &mut runs, |slice| slice.len());
+        runs
+    }
+
     /// Takes what is there, and answers the oldest of what was taken until so many segments are held.
     fn turn(&mut self, held: usize) {
         self.io.collect_ready(&mut self.active);
-        for lane in self.active.clone() {
-            self.io.observe(lane);
-            let mut runs = Vec::new();
-            self.io.take(lane, &mut runs, |slice| slice.len());
+        for at in 0..self.active.len() {
+            let runs = self.take(at);
             self.held.extend(runs);
         }
         while self.io.held_segments() > held
@@ -130,7 +128,7 @@ impl World {
     /// Segments that follow each other in memory where a lane takes some, in the mean, while the memory is full: a lane after the other is
     /// taken from, and what was taken is answered a few lanes later.
     fn stretch(&mut self) -> f64 {
-        let (mut elsewhere, mut next) = (0, 0);
+        let (mut elsewhere, mut next, mut batches) = (0, 0, VecDeque::new());
         let records = 60_000;
         for at in 0..records {
             let gone = loop {
@@ -141,12 +139,9 @@ impl World {
                 loop {
                     self.io.collect_ready(&mut self.active);
                     next = (next + 1) % self.active.len();
-                    self.io.observe(self.active[next]);
-                    let mut runs = Vec::new();
-                    self.io.take(self.active[next], &mut runs, |slice| slice.len());
-                    self.batches.push_back(runs);
-                    if self.batches.len() > 4 {
-                        self.batches.pop_front().into_iter().flatten().for_each(|run| self.io.release(run));
+                    batches.push_back(self.take(next));
+                    if batches.len() > 4 {
+                        batches.pop_front().into_iter().flatten().for_each(|run| self.io.release(run));
                     }
                     self.io.settle();
                     if let Some(grant) = self.end.poll_wait().expect("open") {
@@ -213,10 +208,10 @@ fn who_only_tries_gets_all_of_it() {
         tries += 1;
         // Nothing is answered. Each refusal wakes the I/O thread while it has any, and the next try finds some.
         let asleep = world.io.prepare_sleep(Sleep::Blocked);
-        let rung = world.bell.0.load(Ordering::SeqCst);
+        let rung = world.bell.rings();
         world.fill();
         if asleep && world.free() > 0 {
-            assert_eq!(world.bell.0.load(Ordering::SeqCst), rung + 1, "nobody says that it is wanted");
+            assert_eq!(world.bell.rings(), rung + 1, "nobody says that it is wanted");
             refused += 1;
         }
         assert!(!world.io.prepare_sleep(Sleep::Blocked) || world.free() == 0, "it is slept on");

@@ -1,19 +1,12 @@
 //! Lanes, runs and memory through the public API, one thread at a time.
 #![cfg(not(loom))]
 
-use forebay_engine::{Ahead, ClaimError, Engine, EngineConfig, IoSide, Lane, LaneId, Ring, Run, Sleep};
+mod support;
+
+use forebay_engine::{Ahead, ClaimError, Engine, EngineConfig, IoSide, Lane, LaneId, Run, Sleep};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-
-#[derive(Default)]
-struct Bell(AtomicUsize);
-
-impl Ring for Bell {
-    fn ring(&self) {
-        self.0.fetch_add(1, Ordering::SeqCst);
-    }
-}
+use support::Bell;
 
 fn engine(segments: usize, segment_size: usize) -> (Engine, IoSide, Arc<Bell>) {
     let bell = Arc::new(Bell::default());
@@ -202,9 +195,9 @@ fn a_waiter_is_granted_whole_and_in_turn() {
     assert_eq!(segments, 3);
     assert!(io.prepare_sleep(Sleep::Nap), "nothing to do for a napping I/O thread");
     first.begin_wait(segments).expect("open");
-    assert_eq!(bell.0.load(Ordering::SeqCst), 1, "wanting memory wakes the I/O thread");
+    assert_eq!(bell.rings(), 1, "wanting memory wakes the I/O thread");
     second.begin_wait(1).expect("open");
-    assert_eq!(bell.0.load(Ordering::SeqCst), 1, "one ring a sleep");
+    assert_eq!(bell.rings(), 1, "one ring a sleep");
     io.awake();
     ready(&mut io);
     let mut runs = Vec::new();
@@ -262,7 +255,7 @@ fn a_lane_goes_on_in_its_stretch_after_a_look_whether_it_is_due() {
     take_all(&mut io, id, &mut runs);
     for nap in 1..=2 {
         assert!(io.prepare_sleep(Sleep::Nap), "nothing to do for a napping I/O thread");
-        let rung = bell.0.load(Ordering::SeqCst);
+        let rung = bell.rings();
         let mut expected = Vec::new();
         for record in 0..9 {
             let mut claim = lane.claim_here(32, Ahead::Stream).expect("fifteen segments are ahead");
@@ -270,7 +263,7 @@ fn a_lane_goes_on_in_its_stretch_after_a_look_whether_it_is_due() {
             claim.commit().expect("open");
             expected.extend([nap * 10 + record; 32]);
         }
-        assert_eq!(bell.0.load(Ordering::SeqCst), rung + 1, "a lane that holds enough for a batch rings, once a nap");
+        assert_eq!(bell.rings(), rung + 1, "a lane that holds enough for a batch rings, once a nap");
         io.awake();
         assert_eq!(take_all(&mut io, id, &mut runs), expected);
     }
@@ -391,9 +384,9 @@ fn deep_sleep_is_ended_by_the_first_record_of_a_lane_and_not_by_the_second() {
     let mut lane = end.lane(1).expect("open");
     assert!(io.prepare_sleep(Sleep::Deep));
     publish(&mut lane, b"1").expect("room");
-    assert_eq!(bell.0.load(Ordering::SeqCst), 1);
+    assert_eq!(bell.rings(), 1);
     publish(&mut lane, b"2").expect("room");
-    assert_eq!(bell.0.load(Ordering::SeqCst), 1);
+    assert_eq!(bell.rings(), 1);
     assert!(!io.prepare_sleep(Sleep::Deep), "a lane is ready: don't sleep");
 }
 

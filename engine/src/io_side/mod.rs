@@ -94,6 +94,14 @@ impl IoSide {
         })
     }
 
+    /// Appends the lane to `out`, unless it is the caller's to watch already.
+    fn hand_out(&mut self, index: u32, out: &mut Vec<LaneId>) {
+        if !std::mem::replace(&mut self.reader(index).active, true) {
+            out.push(LaneId(index));
+            self.live += 1;
+        }
+    }
+
     fn known(&mut self, lane: LaneId) -> &mut Reader {
         self.lanes[lane.index()].as_mut().expect("a lane is used between collect_ready and forget")
     }
@@ -108,10 +116,7 @@ impl IoSide {
             let reader = self.reader(index);
             let next = reader.shared.next_ready.load(Relaxed);
             reader.listed = false;
-            if !std::mem::replace(&mut reader.active, true) {
-                ready.push(LaneId(index));
-                self.live += 1;
-            }
+            self.hand_out(index, ready);
             index = next;
         }
         ready[from..].reverse();

@@ -109,9 +109,8 @@ impl IoSide {
             let reader = self.reader(lane.index);
             reader.committed = reader.shared.observe();
             let idle = reader.shared.reserved() == reader.committed && reader.committed == reader.position;
-            if !idle && !std::mem::replace(&mut reader.active, true) {
-                pending.push(LaneId(lane.index));
-                self.live += 1;
+            if !idle {
+                self.hand_out(lane.index, pending);
             }
         }
         self.memory.close(&self.shared);
@@ -140,9 +139,8 @@ impl IoSide {
                 reader.committed = reader.shared.observe();
                 reader.shared.finish(reader.committed);
             }
-            if reader.committed != reader.position && !std::mem::replace(&mut reader.active, true) {
-                pending.push(LaneId(lane.index));
-                self.live += 1;
+            if reader.committed != reader.position {
+                self.hand_out(lane.index, pending);
             }
         }
     }

@@ -24,10 +24,11 @@ impl PaceLimits {
 
     /// How many segments each of so many lanes takes that fill equally fast: a power of two, `most` or less.
     pub(crate) fn block(self, lanes: usize, most: usize) -> u32 {
-        let most = 1 << self.at_once.min(most.max(1) as u32).ilog2();
-        std::iter::successors(Some(most), |most| Some(most / 2))
-            .find(|most| *most <= 1 || self.allows(lanes as u64, *most))
-            .unwrap_or(1)
+        let mut block = 1 << self.at_once.min(most.max(1) as u32).ilog2();
+        while block > 1 && !self.allows(lanes as u64, block) {
+            block /= 2;
+        }
+        block
     }
 
     /// Whether each of so many lanes may take so many segments at once.

@@ -7,6 +7,8 @@
 mod drain;
 mod operations;
 mod rest;
+#[path = "../support/mod.rs"]
+mod support;
 mod world;
 
 use proptest::prelude::*;

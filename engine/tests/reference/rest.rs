@@ -1,21 +1,12 @@
 //! The engine without the lanes' producer ends, and the queues that it is compared with.
 
 use crate::operations::Step;
-use forebay_engine::{ClaimError, Engine, Grant, IoSide, LaneId, ProducerEnd, Ring, Run, Sleep};
+use crate::support::Bell;
+use forebay_engine::{ClaimError, Engine, Grant, IoSide, LaneId, ProducerEnd, Run, Sleep};
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 pub(crate) const SEGMENT: usize = 64;
-
-#[derive(Default)]
-pub(crate) struct Bell(pub(crate) AtomicUsize);
-
-impl Ring for Bell {
-    fn ring(&self) {
-        self.0.fetch_add(1, Ordering::Relaxed);
-    }
-}
 
 /// One sending thread's memory.
 pub(crate) struct Sender {
@@ -100,7 +91,7 @@ impl Rest {
     }
 
     pub(crate) fn rings(&self) -> usize {
-        self.bell.0.load(Ordering::Relaxed)
+        self.bell.rings()
     }
 
     pub(crate) fn step(&mut self, step: &Step) {

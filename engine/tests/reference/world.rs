@@ -1,7 +1,8 @@
 //! The whole: lanes, and all the rest beside them, one operation at a time.
 
 use crate::operations::{End, How, LANES, Operation, SENDERS, Step};
-use crate::rest::{Bell, Queue, Rest, SEGMENT, Sender};
+use crate::rest::{Queue, Rest, SEGMENT, Sender};
+use crate::support::Bell;
 use forebay_engine::{ClaimError, EngineConfig, Lane};
 use std::collections::VecDeque;
 use std::sync::Arc;
