@@ -58,7 +58,7 @@ impl Drivers {
         let sources = self.root.join("benches/peers/drivers");
         let path = match peer {
             Peer::Forebay => beside("peer-forebay"),
-            Peer::Kernel | Peer::Bytes => beside("peer-kernel"),
+            Peer::Kernel | Peer::Bytes | Peer::Rings => beside("peer-kernel"),
             Peer::Driver => beside("peer-driver"),
             Peer::Librdkafka => {
                 // librdkafka itself as well, whose C code cargo's profile optimises or not.
@@ -103,7 +103,12 @@ impl Drivers {
     pub(crate) fn command(&self, peer: Peer, tuning: Tuning) -> Command {
         let path = self.built.get(&peer).cloned().unwrap_or_default();
         if peer != Peer::Java {
-            return Command::new(path);
+            let mut command = Command::new(path);
+            if peer == Peer::Rings {
+                // Huge pages for its rings, which forebay's memory has.
+                command.env("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1");
+            }
+            return command;
         }
         let mut command = Command::new(java("java"));
         if tuning == Tuning::Tuned {

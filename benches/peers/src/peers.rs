@@ -3,7 +3,7 @@
 use crate::scenario::{Against, Scenario, Who};
 use std::fmt;
 
-/// A producer, the part of one that the kernel has or that its bytes make, or what the driver itself costs.
+/// A producer, the part of one that the kernel has or that its bytes or its rings make, or what the driver itself costs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Peer {
     Forebay,
@@ -12,6 +12,7 @@ pub(crate) enum Peer {
     Java,
     Kernel,
     Bytes,
+    Rings,
     Driver,
 }
 
@@ -30,8 +31,16 @@ pub(crate) struct Entry {
 }
 
 impl Peer {
-    pub(crate) const ALL: [Peer; 7] =
-        [Peer::Forebay, Peer::Librdkafka, Peer::FranzGo, Peer::Java, Peer::Kernel, Peer::Bytes, Peer::Driver];
+    pub(crate) const ALL: [Peer; 8] = [
+        Peer::Forebay,
+        Peer::Librdkafka,
+        Peer::FranzGo,
+        Peer::Java,
+        Peer::Kernel,
+        Peer::Bytes,
+        Peer::Rings,
+        Peer::Driver,
+    ];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -41,6 +50,7 @@ impl Peer {
             Peer::Java => "java",
             Peer::Kernel => "kernel",
             Peer::Bytes => "bytes",
+            Peer::Rings => "rings",
             Peer::Driver => "driver",
         }
     }
@@ -57,6 +67,7 @@ impl fmt::Display for Entry {
             (Peer::Forebay, _) => f.write_str("forebay"),
             (Peer::Kernel, _) => f.write_str("kernel only"),
             (Peer::Bytes, _) => f.write_str("bytes only"),
+            (Peer::Rings, _) => f.write_str("rings only"),
             (Peer::Driver, _) => f.write_str("driver only"),
             (peer, Tuning::Default) => write!(f, "{}, default", peer.name()),
             (peer, Tuning::Tuned) => write!(f, "{}, tuned", peer.name()),
@@ -87,6 +98,7 @@ pub(crate) fn entries(scenario: &Scenario) -> Vec<Entry> {
     }
     if scenario.who == Who::Floors {
         entries.push(entry(Peer::Bytes, Tuning::Default));
+        entries.push(entry(Peer::Rings, Tuning::Default));
     }
     // Its outcomes may be told by one thread only.
     let all = matches!(scenario.who, Who::All | Who::AllAndKernel | Who::Floors);
@@ -108,7 +120,7 @@ impl Entry {
         let fast = match self.peer {
             Peer::Forebay => of_size(10e6, 1.2e9),
             Peer::Kernel => of_size(30e6, 4e9),
-            Peer::Bytes => of_size(10e6, 1.5e9),
+            Peer::Bytes | Peer::Rings => of_size(10e6, 1.5e9),
             Peer::Driver => 100e6,
             Peer::Librdkafka | Peer::FranzGo | Peer::Java => of_size(2.2e6, 0.7e9),
         };
@@ -137,10 +149,11 @@ impl Entry {
             }
             Peer::Kernel if scenario.is_paced() => settings.push(("linger.ms", linger)),
             Peer::Kernel => settings.push(("batch.size", "1000000".into())),
-            Peer::Bytes => {
+            Peer::Bytes | Peer::Rings => {
                 // Forebay's requests, and its memory.
                 settings.push(("batch.size", (256 << 10).to_string()));
-                settings.push(("memory", (32 << 20).to_string()));
+                let memory = if self.peer == Peer::Rings { "rings" } else { "memory" };
+                settings.push((memory, (32 << 20).to_string()));
             }
             Peer::Driver => {}
             Peer::Librdkafka => {

@@ -11,8 +11,10 @@ const LEFT: f64 = 170.0;
 const RIGHT: f64 = 90.0;
 const ROW: f64 = 22.0;
 /// By contestant, in the order of a scenario's cells: forebay first.
-const COLOURS: [&str; 10] =
-    ["#d62728", "#1f77b4", "#6baed6", "#2ca02c", "#98df8a", "#9467bd", "#c5b0d5", "#7f7f7f", "#c7c7c7", "#bcbd22"];
+const COLOURS: [&str; 11] = [
+    "#d62728", "#1f77b4", "#6baed6", "#2ca02c", "#98df8a", "#9467bd", "#c5b0d5", "#7f7f7f", "#c7c7c7", "#bcbd22",
+    "#8c564b",
+];
 
 /// Draws all that there is to draw into `out`.
 pub(crate) fn draw(out: &Path, all: &[Kept]) -> Result<(), String> {
@@ -102,6 +104,7 @@ fn colour(entry: &str, at: usize) -> usize {
         "kernel only",
         "driver only",
         "bytes only",
+        "rings only",
     ];
     names.iter().position(|name| *name == entry).unwrap_or(at % COLOURS.len())
 }

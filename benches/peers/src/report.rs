@@ -27,9 +27,8 @@ impl Kept {
 
     /// Everybody but forebay and what is no producer.
     pub(crate) fn peers(&self) -> impl Iterator<Item = &Cell> {
-        self.cells
-            .iter()
-            .filter(|cell| !["forebay", "kernel only", "bytes only", "driver only"].contains(&cell.entry.as_str()))
+        const OTHERS: [&str; 5] = ["forebay", "kernel only", "bytes only", "rings only", "driver only"];
+        self.cells.iter().filter(|cell| !OTHERS.contains(&cell.entry.as_str()))
     }
 }
 

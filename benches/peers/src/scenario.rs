@@ -24,7 +24,7 @@ pub(crate) enum Who {
     AllAndKernel,
     /// Everybody.
     All,
-    /// Forebay, the kernel alone, and bytes alone: copied, summed and sent.
+    /// Forebay, the kernel alone, and bytes alone: copied, summed and sent, also by way of rings.
     Floors,
     /// Forebay and librdkafka.
     Two,
@@ -102,7 +102,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         all.push(Scenario { size, partitions: 1, who: Who::Floors, ..Scenario::new(name, title) });
     }
     for (partitions, senders, keys) in
-        [(64, 1, 0), (10_000, 1, 0), (64, 1, 100_000), (1_000, 1, 100_000), (1_000, 4, 100_000)]
+        [(64, 1, 0), (10_000, 1, 0), (64, 1, 100_000), (64, 4, 100_000), (1_000, 1, 100_000), (1_000, 4, 100_000)]
     {
         let keyed = if keys == 0 { "" } else { "keyed, " };
         let title = format!(
@@ -131,9 +131,8 @@ pub(crate) fn all() -> Vec<Scenario> {
     all.push(recovery.clone());
     all.push(Scenario {
         name: "recovery-1m".into(),
-        title: "the same 10 faults at 1 M/s, a peer's pace".into(),
+        title: "the same 10 faults at 1 M/s, a pace that peers keep as well".into(),
         rate: 1_000_000.0,
-        who: Who::Forebay,
         ..recovery
     });
     all.push(Scenario {

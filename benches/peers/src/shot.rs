@@ -88,7 +88,7 @@ impl Range<'_> {
         let sent = result["records"].as_u64().unwrap_or(0);
         let received = report["records"].as_u64().unwrap_or(0);
         // Without a client requests are whole ones: the warm-up may be a few records more.
-        let whole = matches!(entry.peer, Peer::Kernel | Peer::Bytes);
+        let whole = matches!(entry.peer, Peer::Kernel | Peer::Bytes | Peer::Rings);
         let extra = if whole { received.saturating_sub(warmup) } else { received - warmup.min(received) };
         // After a fault, a batch that comes too early is refused and sent again.
         let faulty = matches!(scenario.against, Against::TroubledStub | Against::FailingStub);

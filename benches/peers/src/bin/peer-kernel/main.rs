@@ -5,6 +5,9 @@
 //! there, partition after partition, each sender on a thread of its own: what no producer is spared that copies the values it is given
 //! and bounds its memory.
 //!
+//! With `set.rings=BYTES` the memory is a ring for each sender and partition, which senders copy into and one thread sums and writes:
+//! what no producer is spared that has a single-producer ring for each partition and an I/O thread.
+//!
 //! With `rate=N` one thread writes a request for what comes in each `set.linger.ms=MS` and sleeps until its answer: two wake-ups and
 //! two system calls more for each request, which is what the kernel asks of any client at such a pace.
 
@@ -12,27 +15,23 @@
 
 mod memory;
 mod pace;
+mod request;
+mod rings;
+mod turn;
+mod wire;
 
-use bytes::Bytes;
-use forebay_mock_broker::produce_request;
-use forebay_peer_driver::{Histogram, Job, Values};
-use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
-use kafka_protocol::messages::{MetadataRequest, RequestHeader, TopicName};
-use kafka_protocol::protocol::{Encodable, StrBytes};
-use memory::{Memory, Turn};
+use forebay_peer_driver::{Histogram, Job};
+use memory::Memory;
 use pace::Beat;
+use request::Request;
+use rings::Rings;
 use std::error::Error;
-use std::io::{self, Read, Write};
+use std::io;
 use std::net::TcpStream;
 use std::process::ExitCode;
 use std::time::Duration;
-
-/// Forebay's default of `max.in.flight.requests.per.connection`.
-const IN_FLIGHT: u64 = 5;
-/// A Metadata version with flexible headers.
-const METADATA: i16 = 9;
-/// Bytes of a record beside its value, about.
-const RECORD_OVERHEAD: usize = 12;
+use turn::Turn;
+use wire::Wire;
 
 fn main() -> ExitCode {
     let job = Job::of_command_line();
@@ -45,53 +44,55 @@ fn main() -> ExitCode {
     }
 }
 
-/// One sender: a connection, and what is written to it.
-struct Seat {
-    broker: TcpStream,
-    source: Source,
-    answer: Vec<u8>,
-}
-
 fn run(job: &Job) -> Result<(), Box<dyn Error>> {
     let setting = |wanted: &str| {
         let found = job.settings.iter().find(|(name, _)| name == wanted);
         found.map(|(_, value)| value.parse::<usize>()).transpose()
     };
     let request_bytes = setting("batch.size")?.unwrap_or(1_000_000);
-    let memory = setting("memory")?;
-    let linger = Duration::from_millis(setting("linger.ms")?.unwrap_or(0) as u64);
-    let beat = (job.rate > 0.0).then(|| Beat::new(job.rate, linger));
     // From memory a request's framing is that of one batch, whatever partitions its records come from.
-    let framed = Job { partitions: if memory.is_some() { 1 } else { job.partitions }, ..job.clone() };
-    let (partitions, in_batch) = beat.map_or_else(|| fill(&framed, request_bytes), |beat| (1, beat.records as usize));
-    let (request, in_one) = produce(&framed, partitions, in_batch)?;
-    let mut seats = Vec::new();
-    for number in 0..job.senders {
-        let source = match memory {
-            None => Source::Ready(request.clone()),
-            Some(bytes) => {
-                let turn = if job.keys == 0 { Turn::After(0) } else { Turn::Random(u64::from(number) + 1) };
-                let (bytes, record) = (bytes / job.senders as usize, job.size + RECORD_OVERHEAD);
-                let memory = Memory::new(bytes, job.partitions as usize, request.clone(), record, turn);
-                Source::Memory(memory.ok_or("memory is too small for so many partitions")?)
-            }
-        };
-        let mut broker = TcpStream::connect(&job.bootstrap)?;
-        broker.set_nodelay(true)?;
-        let mut answer = Vec::new();
-        broker.write_all(&metadata(job)?)?;
-        read(&mut broker, &mut answer)?;
-        seats.push(Seat { broker, source, answer });
+    let framed = Job { partitions: 1, ..job.clone() };
+    match (setting("rings")?, setting("memory")?) {
+        (Some(bytes), _) => run_rings(job, bytes, &Request::filled(&framed, request_bytes)?),
+        (None, Some(bytes)) => run_memory(job, bytes, &Request::filled(&framed, request_bytes)?),
+        (None, None) if job.rate > 0.0 => {
+            let linger = Duration::from_millis(setting("linger.ms")?.unwrap_or(0) as u64);
+            let beat = Beat::new(job.rate, linger);
+            let request = Request::new(job, 1, beat.records as usize)?;
+            run_seats(job, "kernel only", &request, Some(beat), |_| Some(Source::Ready(request.bytes.clone())))
+        }
+        (None, None) => {
+            let request = Request::filled(job, request_bytes)?;
+            run_seats(job, "kernel only", &request, None, |_| Some(Source::Ready(request.bytes.clone())))
+        }
     }
-    let requests = |records: u64| records.div_ceil(in_one).div_ceil(u64::from(job.senders));
-    let run = |seats: &mut [Seat], times| pump_all(seats, times, beat);
-    run(&mut seats, requests(job.warmup))?;
-    let times = requests(job.records).max(1);
+}
+
+fn run_memory(job: &Job, bytes: usize, request: &Request) -> Result<(), Box<dyn Error>> {
+    run_seats(job, "bytes only", request, None, |sender| {
+        let (bytes, partitions) = (bytes / job.senders as usize, job.partitions as usize);
+        Memory::new(bytes, partitions, request.clone(), Turn::of(job, sender)).map(Source::Memory)
+    })
+}
+
+fn run_rings(job: &Job, bytes: usize, request: &Request) -> Result<(), Box<dyn Error>> {
+    let turns = (0..job.senders).map(|sender| Turn::of(job, sender)).collect();
+    let mut rings = Rings::new(bytes, job.partitions as usize, turns, request.record).ok_or(TOO_SMALL)?;
+    let mut wire = Wire::to_broker(job)?;
+    rings.pump(&mut wire, request, job.warmup.div_ceil(request.records))?;
+    let times = job.records.div_ceil(request.records).max(1);
     let meter = forebay_peer_driver::Meter::start();
-    let took = run(&mut seats, times)?;
-    let name = if memory.is_some() { "bytes only" } else { "kernel only" };
-    meter.print(name, times * in_one * u64::from(job.senders), took);
+    rings.pump(&mut wire, request, times)?;
+    meter.print("rings only", times * request.records, Histogram::default());
     Ok(())
+}
+
+const TOO_SMALL: &str = "memory is too small for so many partitions";
+
+/// One sender that writes by itself: a connection, and what is written to it.
+struct Seat {
+    wire: Wire,
+    source: Source,
 }
 
 /// Where requests come from.
@@ -103,19 +104,39 @@ enum Source {
 }
 
 impl Source {
-    fn write(&mut self, broker: &mut TcpStream) -> io::Result<()> {
+    fn write(&mut self, to: &mut TcpStream) -> io::Result<()> {
         match self {
-            Source::Ready(request) => broker.write_all(request),
-            Source::Memory(memory) => memory.write(broker),
+            Source::Ready(request) => io::Write::write_all(to, request),
+            Source::Memory(memory) => memory.write(to),
         }
     }
 }
 
+fn run_seats(
+    job: &Job,
+    name: &str,
+    request: &Request,
+    beat: Option<Beat>,
+    source: impl Fn(u32) -> Option<Source>,
+) -> Result<(), Box<dyn Error>> {
+    let mut seats = Vec::new();
+    for sender in 0..job.senders {
+        seats.push(Seat { wire: Wire::to_broker(job)?, source: source(sender).ok_or(TOO_SMALL)? });
+    }
+    let requests = |records: u64| records.div_ceil(request.records).div_ceil(u64::from(job.senders));
+    pump_all(&mut seats, requests(job.warmup), beat)?;
+    let times = requests(job.records).max(1);
+    let meter = forebay_peer_driver::Meter::start();
+    let took = pump_all(&mut seats, times, beat)?;
+    meter.print(name, times * request.records * u64::from(job.senders), took);
+    Ok(())
+}
+
 /// So many requests from each seat, all at once; how long those at a pace took.
 fn pump_all(seats: &mut [Seat], times: u64, beat: Option<Beat>) -> io::Result<Histogram> {
-    let go = move |seat: &mut Seat| match beat {
-        Some(beat) => pace::pump(seat, times, beat),
-        None => pump(seat, times).map(|()| Histogram::default()),
+    let go = move |Seat { wire, source }: &mut Seat| match beat {
+        Some(beat) => pace::pump(wire, source, times, beat),
+        None => wire.pump(times, |to| source.write(to)).map(|()| Histogram::default()),
     };
     std::thread::scope(|scope| {
         let threads: Vec<_> = seats.iter_mut().map(|seat| scope.spawn(move || go(seat))).collect();
@@ -124,64 +145,4 @@ fn pump_all(seats: &mut [Seat], times: u64, beat: Option<Beat>) -> io::Result<Hi
             Ok(all)
         })
     })
-}
-
-/// Writes so many requests, some of them in flight, and reads the answers.
-fn pump(seat: &mut Seat, times: u64) -> io::Result<()> {
-    let Seat { broker, source, answer } = seat;
-    for sent in 0..times {
-        source.write(broker)?;
-        if sent >= IN_FLIGHT - 1 {
-            read(broker, answer)?;
-        }
-    }
-    for _ in 0..times.min(IN_FLIGHT - 1) {
-        read(broker, answer)?;
-    }
-    Ok(())
-}
-
-fn read(broker: &mut TcpStream, answer: &mut Vec<u8>) -> io::Result<()> {
-    let mut size = [0; 4];
-    broker.read_exact(&mut size)?;
-    answer.resize(u32::from_be_bytes(size) as usize, 0);
-    broker.read_exact(answer)
-}
-
-/// Makes the broker create the topic.
-fn metadata(job: &Job) -> Result<Vec<u8>, Box<dyn Error>> {
-    let topic = MetadataRequestTopic::default().with_name(Some(name(job)));
-    let body = MetadataRequest::default().with_topics(Some(vec![topic])).with_allow_auto_topic_creation(true);
-    let mut frame = vec![0; 4];
-    let header = RequestHeader::default().with_request_api_key(3).with_request_api_version(METADATA);
-    header.encode(&mut frame, 2)?;
-    body.encode(&mut frame, METADATA)?;
-    Ok(sized(frame))
-}
-
-fn name(job: &Job) -> TopicName {
-    TopicName(StrBytes::from_string(job.topic.clone()))
-}
-
-/// Partitions of a request of about so many bytes, and records for each: one batch for each partition or, where these would be smaller
-/// than forebay's smallest, for as many partitions as fit.
-fn fill(job: &Job, bytes: usize) -> (usize, usize) {
-    let partitions = (job.partitions as usize).min(bytes / 4_096).max(1);
-    (partitions, (bytes / partitions / (job.size + RECORD_OVERHEAD)).max(1))
-}
-
-/// A request with a batch of so many records for each of so many partitions, and how many records it holds.
-fn produce(job: &Job, partitions: usize, in_batch: usize) -> Result<(Vec<u8>, u64), Box<dyn Error>> {
-    let mut values = Values::new(0, job.size, job.text);
-    let mut batch = || (0..in_batch).map(|_| Bytes::copy_from_slice(values.stamp().1)).collect();
-    let request = produce_request(&job.topic, (0..partitions).map(|_| batch()))?;
-    Ok((request, (partitions * in_batch) as u64))
-}
-
-fn sized(mut frame: Vec<u8>) -> Vec<u8> {
-    let length = (frame.len() - 4) as u32;
-    if let Some(size) = frame.first_chunk_mut::<4>() {
-        *size = length.to_be_bytes();
-    }
-    frame
 }

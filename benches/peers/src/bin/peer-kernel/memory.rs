@@ -1,43 +1,11 @@
 //! Memory that the partitions have equal parts of. Records are copied into it and written from it, partition after partition.
 
+use crate::request::Request;
+use crate::turn::{Turn, after, part};
+use crate::wire::write_all;
 use forebay_io::wire::crc::crc32c;
-use forebay_peer_driver::next_random;
+use memmap2::MmapMut;
 use std::io::{self, IoSlice, Write};
-
-/// How many bytes at the ends of a request are framing, or may be: what lies between them is records.
-const HEAD: usize = 128;
-const TAIL: usize = 16;
-/// Slices that a system call takes.
-const IOV_MAX: usize = 1_024;
-
-/// Whose turn it is to get a record.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Turn {
-    /// The partition after this one.
-    After(usize),
-    /// Any: the state of a generator.
-    Random(u64),
-}
-
-impl Turn {
-    fn next(&mut self, partitions: usize) -> usize {
-        match self {
-            Turn::After(last) => {
-                *last = after(*last, partitions);
-                *last
-            }
-            Turn::Random(state) => {
-                *state = next_random(*state);
-                (*state >> 33) as usize % partitions
-            }
-        }
-    }
-}
-
-/// The partition after this one.
-fn after(partition: usize, partitions: usize) -> usize {
-    if partition + 1 < partitions { partition + 1 } else { 0 }
-}
 
 /// A partition's part, used from its beginning to its end and again.
 #[derive(Debug, Clone, Default)]
@@ -80,14 +48,12 @@ impl Part {
 
 /// The memory, and what is copied into it.
 pub(crate) struct Memory {
-    bytes: Vec<u8>,
+    bytes: MmapMut,
     parts: Vec<Part>,
     /// Bytes of each part.
     size: usize,
-    /// Where records come from, and what is written around them: a broker reads no further than a batch's header.
-    request: Vec<u8>,
-    /// Bytes of each record.
-    record: usize,
+    /// Where records come from, and what is written around them.
+    request: Request,
     /// Bytes copied and not yet written.
     pending: usize,
     turn: Turn,
@@ -96,50 +62,42 @@ pub(crate) struct Memory {
 }
 
 impl Memory {
-    /// `bytes` of memory for so many partitions. None if these would not hold a record each, or if the request holds none.
-    pub(crate) fn new(bytes: usize, partitions: usize, request: Vec<u8>, record: usize, turn: Turn) -> Option<Self> {
-        let size = bytes.checked_div(partitions)?;
-        let holds = size >= 2 * record && request.len() >= HEAD + TAIL + record;
-        // Touched, so that no page is given during the measurement.
-        holds.then(|| Self {
-            bytes: vec![1; bytes],
-            parts: vec![Part::default(); partitions],
-            size,
-            request,
-            record,
-            pending: 0,
-            turn,
-            next: 0,
-        })
-    }
-
-    /// Bytes of records in a request.
-    fn body(&self) -> usize {
-        self.request.len() - HEAD - TAIL
+    /// `bytes` of memory for so many partitions. None if these would not hold two records each, if the
+    /// request holds none, or if the system has no memory.
+    pub(crate) fn new(bytes: usize, partitions: usize, request: Request, turn: Turn) -> Option<Self> {
+        let size = part(bytes, partitions)?;
+        if size < 2 * request.record || request.body() < request.record {
+            return None;
+        }
+        let mut bytes = MmapMut::map_anon(bytes).ok()?;
+        // As a producer's memory is: huge pages where the system has them, and touched.
+        #[cfg(target_os = "linux")]
+        let _ = bytes.advise(memmap2::Advice::HugePage);
+        bytes.fill(1);
+        Some(Self { bytes, parts: vec![Part::default(); partitions], size, request, pending: 0, turn, next: 0 })
     }
 
     /// Copies records until half of the memory is full, or one request if there is but one partition.
     fn fill(&mut self) {
-        let until = if self.parts.len() == 1 { self.body() } else { (self.bytes.len() / 2).max(self.body()) };
-        let records = self.request[HEAD..].chunks_exact(self.record).take(64);
-        for record in records.cycle() {
+        let body = self.request.body();
+        let until = if self.parts.len() == 1 { body } else { (self.bytes.len() / 2).max(body) };
+        for record in self.request.values() {
             if self.pending >= until {
                 break;
             }
             let to = self.turn.next(self.parts.len());
-            let Some(at) = self.parts[to].place(self.record, self.size) else { continue };
+            let Some(at) = self.parts[to].place(record.len(), self.size) else { continue };
             let at = to * self.size + at;
-            self.bytes[at..at + self.record].copy_from_slice(record);
-            self.pending += self.record;
+            self.bytes[at..at + record.len()].copy_from_slice(record);
+            self.pending += record.len();
         }
     }
 
     /// Writes a request's worth: each partition that comes in turn gives all that it has.
     pub(crate) fn write(&mut self, to: &mut impl Write) -> io::Result<()> {
         self.fill();
-        let (head, tail) = (&self.request[..HEAD], &self.request[self.request.len() - TAIL..]);
-        let mut slices = vec![IoSlice::new(head)];
-        let mut left = self.body();
+        let mut slices = vec![IoSlice::new(self.request.head())];
+        let mut left = self.request.body();
         while left > 0 {
             let (start, len) = self.parts[self.next].take(left);
             let start = self.next * self.size + start;
@@ -154,42 +112,31 @@ impl Memory {
                 self.next = after(self.next, self.parts.len());
             }
         }
-        slices.push(IoSlice::new(tail));
-        let mut left = &mut slices[..];
-        while !left.is_empty() {
-            let most = left.len().min(IOV_MAX);
-            let written = to.write_vectored(&left[..most])?;
-            if written == 0 {
-                return Err(io::ErrorKind::WriteZero.into());
-            }
-            IoSlice::advance_slices(&mut left, written);
-        }
-        Ok(())
+        slices.push(IoSlice::new(self.request.tail()));
+        write_all(to, &mut slices)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::request::tests::{are_whole, numbered};
 
     #[test]
     fn what_is_copied_is_written_once_and_in_order_for_each_partition() {
         const RECORD: usize = 16;
-        let mut request = vec![0; HEAD + 40 * RECORD + TAIL];
-        for (at, record) in request[HEAD..].chunks_exact_mut(RECORD).enumerate() {
-            record.fill(at as u8);
-        }
-        let mut memory = Memory::new(3 * 500, 3, request, RECORD, Turn::After(2)).expect("it fits");
+        let request = numbered(40, RECORD);
+        let mut memory = Memory::new(3 * 500, 3, request.clone(), Turn::After(2)).expect("it fits");
         for _ in 0..20 {
             let mut written = Vec::new();
             memory.write(&mut written).expect("a vector takes all");
-            assert_eq!(written.len(), HEAD + 40 * RECORD + TAIL);
-            let records = &written[HEAD..HEAD + 40 * RECORD];
-            assert!(records.chunks_exact(RECORD).all(|record| record.iter().all(|byte| *byte == record[0])));
+            assert_eq!(written.len(), request.bytes.len());
+            assert!(are_whole(&written, RECORD), "{written:?}");
         }
         let held: usize =
             memory.parts.iter().map(|p| if p.wrap == 0 { p.end - p.start } else { p.wrap - p.start + p.end }).sum();
         assert_eq!(held, memory.pending);
-        assert!(Memory::new(30, 3, vec![0; 1_000], RECORD, Turn::After(0)).is_none(), "no room");
+        assert!(Memory::new(30, 3, request.clone(), Turn::After(0)).is_none(), "no room");
+        assert!(Memory::new(3_000, 3, numbered(0, RECORD), Turn::After(0)).is_none(), "no record");
     }
 }

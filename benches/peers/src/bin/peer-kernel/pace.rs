@@ -1,6 +1,7 @@
 //! Requests at a pace: one whenever a client with that linger would send one, and no second before the first is answered.
 
-use crate::{Seat, read};
+use crate::Source;
+use crate::wire::Wire;
 use forebay_peer_driver::{Histogram, LEAST_SLEEP, keep_pace};
 use std::io;
 use std::time::{Duration, Instant};
@@ -23,14 +24,14 @@ impl Beat {
 }
 
 /// Writes so many requests and reads their answers; how long each took, from the write to the answer.
-pub(crate) fn pump(seat: &mut Seat, times: u64, beat: Beat) -> io::Result<Histogram> {
+pub(crate) fn pump(wire: &mut Wire, source: &mut Source, times: u64, beat: Beat) -> io::Result<Histogram> {
     let mut took = Histogram::default();
     let start = Instant::now();
     for sent in 0..times {
         keep_pace(start, beat.every, sent);
         let before = Instant::now();
-        seat.source.write(&mut seat.broker)?;
-        read(&mut seat.broker, &mut seat.answer)?;
+        source.write(&mut wire.stream)?;
+        wire.read()?;
         took.record(before.elapsed().as_nanos() as u64);
     }
     Ok(took)

@@ -1,0 +1,45 @@
+//! Which partition gets the next record.
+
+use forebay_peer_driver::{Job, next_random};
+
+/// Whose turn it is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Turn {
+    /// The partition after this one.
+    After(usize),
+    /// Any: the state of a generator.
+    Random(u64),
+}
+
+impl Turn {
+    /// For this sender of a job: any partition where keys choose, else one after the other.
+    pub(crate) fn of(job: &Job, sender: u32) -> Self {
+        if job.keys == 0 { Turn::After(0) } else { Turn::Random(u64::from(sender) + 1) }
+    }
+
+    pub(crate) fn next(&mut self, partitions: usize) -> usize {
+        match self {
+            Turn::After(last) => {
+                *last = after(*last, partitions);
+                *last
+            }
+            Turn::Random(state) => {
+                *state = next_random(*state);
+                (*state >> 33) as usize % partitions
+            }
+        }
+    }
+}
+
+/// Bytes of each of so many parts of a memory: an odd number of cache lines, or the same place in each part would lie in a few sets of the
+/// caches. None if there are no parts.
+pub(crate) fn part(bytes: usize, parts: usize) -> Option<usize> {
+    const LINE: usize = 64;
+    let lines = bytes.checked_div(parts)? / LINE;
+    Some((lines - usize::from(lines > 0 && lines.is_multiple_of(2))) * LINE)
+}
+
+/// The one after this, of so many.
+pub(crate) fn after(at: usize, count: usize) -> usize {
+    if at + 1 < count { at + 1 } else { 0 }
+}
