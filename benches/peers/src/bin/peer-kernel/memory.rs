@@ -120,7 +120,7 @@ impl Memory {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::request::tests::{are_whole, numbered};
+    use crate::request::tests::{numbered, records};
 
     #[test]
     fn what_is_copied_is_written_once_and_in_order_for_each_partition() {
@@ -131,7 +131,8 @@ mod tests {
             let mut written = Vec::new();
             memory.write(&mut written).expect("a vector takes all");
             assert_eq!(written.len(), request.bytes.len());
-            assert!(are_whole(&written, RECORD), "{written:?}");
+            let whole = |record: &[u8]| record.iter().all(|byte| *byte == record[0]);
+            assert!(records(&written).chunks_exact(RECORD).all(whole), "{written:?}");
         }
         let held: usize =
             memory.parts.iter().map(|p| if p.wrap == 0 { p.end - p.start } else { p.wrap - p.start + p.end }).sum();

@@ -160,28 +160,53 @@ impl Lines {
 #[cfg(test)]
 mod tests {
     use super::Rings;
-    use crate::request::tests::{are_whole, numbered};
+    use crate::request::tests::{numbered, records};
     use crate::turn::Turn;
-    use std::sync::atomic::AtomicBool;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::thread;
+
+    /// Not a part of a ring's size: records lie around its end.
+    const RECORD: usize = 28;
+    /// Different records.
+    const COUNT: u8 = 39;
 
     #[test]
     fn what_is_copied_is_written_once_and_in_order_for_each_ring() {
-        const RECORD: usize = 16;
-        let request = numbered(40, RECORD);
-        let turns = vec![Turn::After(0), Turn::Random(7)];
-        let mut rings = Rings::new(2 * 3 * 20 * RECORD, 3, turns, RECORD).expect("there is room");
-        let over = AtomicBool::new(true);
-        for _ in 0..20 {
-            rings.senders.iter_mut().for_each(|sender| sender.send(&request, &over));
-            let mut written = Vec::new();
-            rings.lines.write(&request, &mut written).expect("a vector takes all");
-            assert_eq!(written.len(), request.bytes.len());
-            assert!(are_whole(&written, RECORD), "{written:?}");
+        let request = numbered(COUNT.into(), RECORD);
+        for partitions in [1, 3] {
+            let mut rings =
+                Rings::new(partitions * 2_000, partitions, vec![Turn::After(0)], RECORD).expect("there is room");
+            let Rings { senders, lines } = &mut rings;
+            let over = AtomicBool::new(false);
+            // By ring, as numbers tell it: bytes, of which the last record may be a part.
+            let mut got: Vec<Vec<u8>> = vec![Vec::new(); partitions];
+            thread::scope(|scope| {
+                scope.spawn(|| senders[0].send(&request, &over));
+                for _ in 0..50 {
+                    let mut written = Vec::new();
+                    lines.write(&request, &mut written).expect("a vector takes all");
+                    assert_eq!(written.len(), request.bytes.len());
+                    for byte in records(&written) {
+                        got[usize::from(*byte) % partitions].push(*byte);
+                    }
+                }
+                over.store(true, Ordering::Relaxed);
+            });
+            for (ring, bytes) in got.iter().enumerate() {
+                let first = bytes[0];
+                assert_eq!(usize::from(first), ring, "the first record of each ring is among the first");
+                for (at, byte) in bytes.iter().enumerate() {
+                    let expected = (usize::from(first) + at / RECORD * partitions) % usize::from(COUNT);
+                    assert_eq!(usize::from(*byte), expected, "byte {at} of ring {ring} of {partitions}");
+                }
+            }
         }
-        rings.lines.look();
-        let held: usize = rings.lines.all.iter().map(|line| line.bytes.slots()).sum();
-        assert_eq!(held, rings.lines.known);
-        assert!(Rings::new(63, 1, vec![Turn::After(0)], RECORD).is_none(), "no room for two");
-        assert!(Rings::new(63, 0, vec![Turn::After(0)], RECORD).is_none(), "no ring");
+    }
+
+    #[test]
+    fn a_ring_holds_two_records() {
+        let rings = |bytes, partitions| Rings::new(bytes, partitions, vec![Turn::After(0)], RECORD);
+        assert!(rings(63, 1).is_none() && rings(127, 2).is_none() && rings(64, 0).is_none());
+        assert!(rings(64, 1).is_some());
     }
 }
