@@ -4,6 +4,7 @@ mod core_support;
 
 use core_support::{Act, World, config, ms, secs};
 use forebay_io::core::{Acks, CoreConfig, Request, Wake};
+use std::time::Duration;
 
 #[test]
 fn a_record_is_delivered_with_its_offset_after_linger() {
@@ -221,6 +222,23 @@ fn an_idle_producer_sleeps_until_its_metadata_is_old() {
     w.send(&mut lane, 2, 100);
     assert_eq!(w.rings(), rings + 1, "the second does not");
     assert!(w.run_until(secs(1), |w| w.records_delivered() == 3));
+}
+
+#[test]
+fn each_lane_gives_its_memory_back_soon_after_it_was_drained_whenever_others_were() {
+    // Drained after a linger of 5 ms, idle 10 ms later, and noticed at the end of a nap.
+    let mut w = World::new(config(), 2);
+    let mut lanes = [w.lane(0), w.lane(1)];
+    for id in 0..40 {
+        w.send(&mut lanes[0], id, 100);
+        w.run(Duration::from_micros(600) * id as u32);
+        w.send(&mut lanes[1], id, 100);
+        let took = (0..100).find(|_| {
+            w.run(ms(1));
+            w.core.free_segments() == w.core.total_segments()
+        });
+        assert!(took.is_some_and(|took| (10..=21).contains(&took)), "{id}: {took:?} ms");
+    }
 }
 
 #[test]

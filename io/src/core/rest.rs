@@ -66,7 +66,8 @@ impl Core {
         if instant && self.listening && self.is_anything_fresh(now) {
             return Wake::Now;
         }
-        let stayed = if self.listening && !on_backlog { self.retire(now, Which::Idle) } else { Stayed::NONE };
+        let looks = self.listening && !on_backlog && now >= self.idle_from;
+        let stayed = if looks { self.retire(now, Which::Idle) } else { Stayed::NONE };
         if stayed.records {
             return Wake::Now;
         }
@@ -141,11 +142,11 @@ impl Core {
         let mut lanes = std::mem::take(&mut self.scratch.lanes);
         let mut of = std::mem::take(&mut self.scratch.again);
         let mut stayed = Stayed::NONE;
+        // What is drained from now on is not idle before this.
+        let mut idle_from = now + patience;
         for number in &self.active {
             let partition = &self.partitions[*number as usize];
-            if partition.blocked && which == Which::Idle {
-                continue;
-            }
+            let spared = partition.blocked && which == Which::Idle;
             let before = lanes.len();
             for id in &partition.lanes {
                 let Some(lane) = self.ledger.lane_mut(*id) else { continue };
@@ -153,21 +154,25 @@ impl Core {
                     continue;
                 }
                 let idle_at = lane.drained_at + patience;
+                idle_from = idle_from.min(idle_at);
                 let now_already = match which {
                     Which::Idle => false,
                     Which::Wanted => lane.held == 0,
                     Which::All => true,
                 };
-                if now_already || idle_at <= now {
+                if !spared && (now_already || idle_at <= now) {
                     lane.listed = false;
                     lanes.push(*id);
-                } else {
+                } else if !spared {
                     stayed.idle_at = stayed.idle_at.min(idle_at);
                 }
             }
             if lanes.len() > before {
                 of.push(*number);
             }
+        }
+        if which == Which::Idle {
+            self.idle_from = idle_from;
         }
         if !lanes.is_empty() {
             let mut gone = std::mem::take(&mut self.scratch.gone);
