@@ -38,6 +38,10 @@ pub trait Sender: Send {
     /// Why the client did not take it; it then has no other outcome.
     fn send(&mut self, record: Out<'_>) -> std::result::Result<(), String>;
 
+    /// Before the send of a record that is timed, and before its time begins: notes that are the driver's, not the client's.
+    #[inline]
+    fn expect(&mut self, _record: Out<'_>) {}
+
     /// After the send of a record that is timed: notes that are the driver's, not the client's.
     #[inline]
     fn note(&mut self, _record: Out<'_>) {}
@@ -139,14 +143,17 @@ impl<S: Sender> Seat<S> {
                 &key[..]
             });
             self.until_timed -= 1;
-            let timed = (self.until_timed == 0).then(Instant::now);
-            let out = Out { partition, key, value, timed };
+            let mut out = Out { partition, key, value, timed: None };
+            if self.until_timed == 0 {
+                self.sender.expect(out);
+                out.timed = Some(Instant::now());
+            }
             if let Err(why) = self.sender.send(out) {
                 // What follows would break the order that values count in.
                 tally.refused(records - record, &why);
                 return;
             }
-            if let Some(before) = timed {
+            if let Some(before) = out.timed {
                 self.calls.record(before.elapsed().as_nanos() as u64, since_sleep);
                 self.sender.note(out);
                 self.random = next_random(self.random);

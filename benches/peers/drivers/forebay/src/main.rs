@@ -9,6 +9,7 @@ use forebay_peer_driver::{Job, Out, Sender, Tally, drive};
 use std::collections::VecDeque;
 use std::num::NonZeroU32;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -25,18 +26,35 @@ struct Lane {
 struct Lanes {
     tally: Arc<Tally>,
     senders: Vec<u32>,
-    partitions: usize,
+    partitions: NonZeroU32,
     by_place: Vec<Mutex<Lane>>,
+    /// Timed records on their way, by place: all that is looked at for the others.
+    awaited: Vec<AtomicU32>,
 }
 
 impl Lanes {
-    fn lane(&self, sender: usize, partition: u32) -> Option<&Mutex<Lane>> {
-        self.by_place.get(sender * self.partitions + partition as usize)
+    fn new(tally: Arc<Tally>, senders: Vec<u32>, partitions: NonZeroU32) -> Self {
+        let places = senders.len() * partitions.get() as usize;
+        let by_place = (0..places).map(|_| Mutex::default()).collect();
+        Self { tally, senders, partitions, by_place, awaited: (0..places).map(|_| AtomicU32::new(0)).collect() }
+    }
+
+    fn place(&self, sender: usize, partition: u32) -> usize {
+        sender * self.partitions.get() as usize + partition as usize
+    }
+
+    /// Where a record of this sender goes.
+    fn place_of(&self, sender: usize, out: Out<'_>) -> usize {
+        let chosen = out.key.map_or(0, |key| partition_for_key(key, self.partitions));
+        self.place(sender, out.partition.unwrap_or(chosen))
     }
 
     fn take(&self, report: &DeliveryReport<'_>) {
-        let sender = self.senders.iter().position(|id| *id == report.sender).unwrap_or(usize::MAX / 2);
-        if let Some(lane) = self.lane(sender, report.partition) {
+        let sender = self.senders.iter().position(|id| *id == report.sender);
+        let place = sender.map_or(usize::MAX, |sender| self.place(sender, report.partition));
+        if let (Some(lane), Some(awaited)) = (self.by_place.get(place), self.awaited.get(place))
+            && awaited.load(Ordering::Acquire) > 0
+        {
             let mut lane = lane.lock().unwrap_or_else(PoisonError::into_inner);
             let (now, end) = (Instant::now(), report.first_ordinal + u64::from(report.count));
             lane.done = Some((end, now));
@@ -44,18 +62,29 @@ impl Lanes {
                 if let (Some((_, sent)), true) = (lane.timed.pop_front(), report.result.is_ok()) {
                     self.tally.latency(now - sent);
                 }
+                awaited.fetch_sub(1, Ordering::Relaxed);
             }
         }
         let error = report.result.as_ref().err().map(|error| error as &dyn std::fmt::Display);
         self.tally.told(u64::from(report.count), error);
     }
 
-    /// A timed record was taken, with this ordinal; its outcome may have come before.
-    fn timed(&self, sender: usize, partition: u32, ordinal: u64, sent: Instant) {
-        let Some(lane) = self.lane(sender, partition) else { return };
+    /// A timed record is about to be sent.
+    fn awaits(&self, place: usize) {
+        if let Some(awaited) = self.awaited.get(place) {
+            awaited.fetch_add(1, Ordering::Release);
+        }
+    }
+
+    /// It was taken, with this ordinal; its outcome may have come before.
+    fn timed(&self, place: usize, ordinal: u64, sent: Instant) {
+        let (Some(lane), Some(awaited)) = (self.by_place.get(place), self.awaited.get(place)) else { return };
         let mut lane = lane.lock().unwrap_or_else(PoisonError::into_inner);
         match lane.done {
-            Some((end, at)) if ordinal < end => self.tally.latency(at - sent),
+            Some((end, at)) if ordinal < end => {
+                self.tally.latency(at - sent);
+                awaited.fetch_sub(1, Ordering::Relaxed);
+            }
             _ => lane.timed.push_back((ordinal, sent)),
         }
     }
@@ -65,7 +94,6 @@ struct Way {
     sender: forebay::Sender,
     index: usize,
     topic: Topic,
-    partitions: NonZeroU32,
     lanes: Arc<Lanes>,
     /// Of the last record.
     ordinal: u64,
@@ -81,10 +109,14 @@ impl Sender for Way {
         Ok(())
     }
 
+    fn expect(&mut self, out: Out<'_>) {
+        self.lanes.awaits(self.lanes.place_of(self.index, out));
+    }
+
     fn note(&mut self, out: Out<'_>) {
-        let Some(sent) = out.timed else { return };
-        let chosen = out.key.map_or(0, |key| partition_for_key(key, self.partitions));
-        self.lanes.timed(self.index, out.partition.unwrap_or(chosen), self.ordinal, sent);
+        if let Some(sent) = out.timed {
+            self.lanes.timed(self.lanes.place_of(self.index, out), self.ordinal, sent);
+        }
     }
 }
 
@@ -121,15 +153,11 @@ fn run(job: &Job) -> Result<ExitCode, Box<dyn std::error::Error>> {
     }
     let senders = (0..job.senders).map(|_| producer.sender()).collect::<Result<Vec<_>, _>>();
     let senders = senders.map_err(|why| why.to_string())?;
-    let lanes = Arc::new(Lanes {
-        tally: Arc::clone(&tally),
-        senders: senders.iter().map(forebay::Sender::id).collect(),
-        partitions: partitions as usize,
-        by_place: (0..senders.len() * partitions as usize).map(|_| Mutex::default()).collect(),
-    });
-    let _ = slot.set(Arc::clone(&lanes)); // empty until here
     let partitions = NonZeroU32::new(partitions).ok_or("the topic has no partition")?;
-    let way = |(index, sender)| Way { sender, index, topic, partitions, lanes: Arc::clone(&lanes), ordinal: 0 };
+    let ids = senders.iter().map(forebay::Sender::id).collect();
+    let lanes = Arc::new(Lanes::new(Arc::clone(&tally), ids, partitions));
+    let _ = slot.set(Arc::clone(&lanes)); // empty until here
+    let way = |(index, sender)| Way { sender, index, topic, lanes: Arc::clone(&lanes), ordinal: 0 };
     let ways = senders.into_iter().enumerate().map(way).collect();
     let name = concat!("forebay ", env!("CARGO_PKG_VERSION"));
     let code = drive(job, name, &tally, ways);
