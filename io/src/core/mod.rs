@@ -138,8 +138,6 @@ pub struct Core {
     due_at: Time,
     /// When the first lane is idle that was spared although a sender wants memory.
     reclaim_at: Time,
-    /// No lane has been idle for long enough before this.
-    idle_from: Time,
     /// Some active lane is waiting for records to gather, or for its retirement.
     listening: bool,
     backlog: Backlog,
@@ -202,7 +200,6 @@ impl Core {
             rung: Time::MAX,
             due_at: Time::MAX,
             reclaim_at: Time::MAX,
-            idle_from: Time::default(),
             listening: false,
             backlog: Backlog::default(),
             next_deadline: Time::MAX,

@@ -66,8 +66,7 @@ impl Core {
         if instant && self.listening && self.is_anything_fresh(now) {
             return Wake::Now;
         }
-        let looks = self.listening && !on_backlog && now >= self.idle_from;
-        let stayed = if looks { self.retire(now, Which::Idle) } else { Stayed::NONE };
+        let stayed = if self.listening && !on_backlog { self.retire(now, Which::Idle) } else { Stayed::NONE };
         if stayed.records {
             return Wake::Now;
         }
@@ -142,11 +141,11 @@ impl Core {
         let mut lanes = std::mem::take(&mut self.scratch.lanes);
         let mut of = std::mem::take(&mut self.scratch.again);
         let mut stayed = Stayed::NONE;
-        // What is drained from now on is not idle before this.
-        let mut idle_from = now + patience;
         for number in &self.active {
             let partition = &self.partitions[*number as usize];
-            let spared = partition.blocked && which == Which::Idle;
+            if partition.blocked && which == Which::Idle {
+                continue;
+            }
             let before = lanes.len();
             for id in &partition.lanes {
                 let Some(lane) = self.ledger.lane_mut(*id) else { continue };
@@ -154,25 +153,21 @@ impl Core {
                     continue;
                 }
                 let idle_at = lane.drained_at + patience;
-                idle_from = idle_from.min(idle_at);
                 let now_already = match which {
                     Which::Idle => false,
                     Which::Wanted => lane.held == 0,
                     Which::All => true,
                 };
-                if !spared && (now_already || idle_at <= now) {
+                if now_already || idle_at <= now {
                     lane.listed = false;
                     lanes.push(*id);
-                } else if !spared {
+                } else {
                     stayed.idle_at = stayed.idle_at.min(idle_at);
                 }
             }
             if lanes.len() > before {
                 of.push(*number);
             }
-        }
-        if which == Which::Idle {
-            self.idle_from = idle_from;
         }
         if !lanes.is_empty() {
             let mut gone = std::mem::take(&mut self.scratch.gone);
