@@ -78,8 +78,13 @@ fn driver(kept: &Kept) -> f64 {
 
 /// By how much the client needs less than the best peer, the driver's own part aside.
 fn by_less_driver(kept: &Kept, ours: &Cell, best: &Cell) -> Option<f64> {
-    let less = |cell: &Cell| cell.cpu().iter().map(|cost| cost - driver(kept)).collect::<Vec<f64>>();
-    ratio(&less(best), &less(ours))
+    ratio(&without_driver(kept, best), &without_driver(kept, ours))
+}
+
+/// What the client itself needed in each round.
+fn without_driver(kept: &Kept, cell: &Cell) -> Vec<f64> {
+    let driver = driver(kept);
+    cell.cpu().iter().map(|cost| cost - driver).collect()
 }
 
 fn saturated(all: &[Kept], names: &str, work: &'static str, times: f64) -> Row {
@@ -109,11 +114,9 @@ fn floor(all: &[Kept]) -> Row {
     let mut row = Row::new("the same, against the kernel alone", "within 2.2 × of it");
     for kept in named(all, "saturated-100b") {
         let (Some(ours), Some(kernel)) = (forebay(kept), kept.cell("kernel")) else { continue };
-        let driver = driver(kept);
-        let client: Vec<f64> = ours.cpu().iter().map(|cost| cost - driver).collect();
-        let Some(by) = ratio(&client, &kernel.cpu()) else { continue };
+        let Some(by) = ratio(&without_driver(kept, ours), &kernel.cpu()) else { continue };
         let floor = whole(median(&kernel.cpu()));
-        row.add(format!("{}p: {by:.1} × of {floor} ns{}", kept.scenario.partitions, less(driver)), by <= 2.2);
+        row.add(format!("{}p: {by:.1} × of {floor} ns{}", kept.scenario.partitions, less(driver(kept))), by <= 2.2);
     }
     row
 }

@@ -1,11 +1,19 @@
 //! Memory that the partitions have equal parts of. Records are copied into it and written from it, partition after partition.
 
 use crate::request::Request;
-use crate::turn::{Turn, after, part};
+use crate::turn::{Turn, after};
 use crate::wire::write_all;
 use forebay_io::wire::crc::crc32c;
 use memmap2::MmapMut;
 use std::io::{self, IoSlice, Write};
+
+/// Bytes of each of so many parts of a memory: an odd number of cache lines, or the same place in each part would lie in a few sets of the
+/// caches. None if there are no parts.
+pub(crate) fn part(bytes: usize, parts: usize) -> Option<usize> {
+    const LINE: usize = 64;
+    let lines = bytes.checked_div(parts)? / LINE;
+    Some((lines - usize::from(lines > 0 && lines.is_multiple_of(2))) * LINE)
+}
 
 /// A partition's part, used from its beginning to its end and again.
 #[derive(Debug, Clone, Default)]

@@ -1,8 +1,9 @@
 //! Memory that is dealt out as rings, one for each sender and partition. Senders copy records into them; one thread sums what they hold
 //! and writes it, ring after ring.
 
+use crate::memory::part;
 use crate::request::Request;
-use crate::turn::{Turn, after, part};
+use crate::turn::{Turn, after};
 use crate::wire::{Wire, write_all};
 use forebay_io::wire::crc::crc32c;
 use rtrb::chunks::ReadChunk;

@@ -31,14 +31,6 @@ impl Turn {
     }
 }
 
-/// Bytes of each of so many parts of a memory: an odd number of cache lines, or the same place in each part would lie in a few sets of the
-/// caches. None if there are no parts.
-pub(crate) fn part(bytes: usize, parts: usize) -> Option<usize> {
-    const LINE: usize = 64;
-    let lines = bytes.checked_div(parts)? / LINE;
-    Some((lines - usize::from(lines > 0 && lines.is_multiple_of(2))) * LINE)
-}
-
 /// The one after this, of so many.
 pub(crate) fn after(at: usize, count: usize) -> usize {
     if at + 1 < count { at + 1 } else { 0 }

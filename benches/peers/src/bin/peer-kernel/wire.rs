@@ -7,7 +7,7 @@ use std::io::{self, IoSlice, Read, Write};
 use std::net::TcpStream;
 
 /// Forebay's default of `max.in.flight.requests.per.connection`.
-pub(crate) const IN_FLIGHT: u64 = 5;
+const IN_FLIGHT: u64 = 5;
 /// Slices that a system call takes.
 const IOV_MAX: usize = 1_024;
 
