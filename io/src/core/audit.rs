@@ -17,7 +17,12 @@ impl Core {
             return;
         }
         self.audit_credit = 0;
+        // A check reads much and decides nothing: where each of its loads were a place for a switch, models would be of the check.
+        #[cfg(loom)]
+        loom::stop_exploring();
         let account = self.io.account();
+        #[cfg(loom)]
+        loom::explore();
         assert_eq!(account.total(), total, "every segment is somewhere: {account:?}");
         let runs: usize = self.batches.iter().map(|(_, batch)| self.segments_of(&batch.runs) + batch.lent).sum();
         assert_eq!(account.runs, runs, "every run is in a batch that lives, in flight or in quarantine: {account:?}");

@@ -10,8 +10,9 @@ use crate::time::Time;
 /// "No entry" in the index lists of the ledger.
 pub(crate) const NONE: u32 = u32::MAX;
 
-/// The age of untaken bytes is known to one part in so many of the delivery timeout.
-pub(crate) const AGE_PARTS: u32 = 128;
+/// The age of untaken bytes is known to one part in so many of the delivery timeout. The I/O thread wakes up for each part: models are
+/// of fewer.
+pub(crate) const AGE_PARTS: u32 = if cfg!(loom) { 8 } else { 128 };
 
 /// In two cache lines, the first of which is all that a look at the lane and a take need.
 #[repr(C, align(64))]
