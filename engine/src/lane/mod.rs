@@ -15,20 +15,31 @@ use crate::lane_shared::{ACTIVE, CLOSED, DEAD, DEAD_FINAL, GONE, LaneShared, RET
 use crate::order::ABORT;
 use crate::position::Position;
 use crate::segments::NIL;
-use crate::slab::{Origin, SlabView, prefetch_write};
+use crate::slab::{LINE, Origin, SlabView, prefetch_write};
 use crate::sync::{Arc, fence, light_barrier, spin_loop};
 use crate::{ClaimError, Grant, LaneId};
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+
+/// Cache lines are asked for two at a time.
+const PAIR: usize = 2 * LINE;
+/// Of a long record's lines not more than these: a longer copy is a stream that the processor sees by itself.
+const MOST_PAIRS: usize = 16;
 
 /// How far behind the end of a claim the lines of later records are asked for: a sender of several lanes comes back to each one too
 /// seldom for the processor to see a stream in it. Advice only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ahead {
-    /// By 512 bytes: the lines are there when their turn comes, even if the other core has them now.
+    /// By 512 bytes: the lines are there when their turn comes, even if the other core has them now. Of claims of more than 128 bytes all
+    /// lines of the next one, if it is as long.
     Stream,
     /// By 128 bytes. With so many lanes that none is in a cache when its turn comes, what is asked for earlier has left the caches by
-    /// then and is fetched twice.
+    /// then and is fetched twice. Of claims of more than 128 bytes all their own lines, before any is written.
     Next,
+}
+
+/// What to ask for at once for so many bytes.
+fn pairs_of(len: usize) -> usize {
+    (len / PAIR + 1).min(MOST_PAIRS)
 }
 
 impl Ahead {
@@ -261,7 +272,13 @@ impl Lane {
     /// The claim that was announced, in the open stretch.
     #[inline(always)]
     fn claim_announced(&mut self, len: usize, [at, end]: [Position; 2], ahead: Ahead) -> Claim<'_> {
-        self.origin.prefetch_write(end.raw() + ahead.bytes(), 1);
+        if len <= PAIR {
+            self.origin.prefetch_write(end.raw() + ahead.bytes(), 1);
+        } else {
+            // All at once: the stores of a copy wait for a far core's lines one after the other.
+            let from = if ahead == Ahead::Stream { end } else { at };
+            self.origin.prefetch_write(from.raw(), pairs_of(len));
+        }
         Claim { segment: NIL, at: at.raw(), limit: end.raw(), left: len, end, beyond: false, lane: self }
     }
 

@@ -1,7 +1,7 @@
 //! The part of a claim's way that is rare: more segments, a lane that was retired, the end of the engine.
 
 use super::claim::Span;
-use super::{Ahead, Lane, LaneChain};
+use super::{Ahead, Lane, LaneChain, pairs_of};
 use crate::lane_shared::{ACTIVE, RETIRED, RETIRING};
 use crate::position::Position;
 use crate::segments::{Chain, NIL, Taken};
@@ -91,7 +91,8 @@ impl Lane {
         }
         self.rare.span = Span { segment, wanted, here: here > 0, beyond, from, taken, end };
         self.shared.claim.reserved.store(end.raw(), Relaxed);
-        self.view().segment(from).prefetch_write(0, Ahead::Stream.bytes() as usize / (2 * LINE) + 1);
+        let coming = (Ahead::Stream.bytes() as usize).max(len - here);
+        self.view().segment(from).prefetch_write(0, pairs_of(coming));
         self.look_at_due();
         Ok(Way::Beyond { segment, offset, limit, end })
     }
