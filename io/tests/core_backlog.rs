@@ -85,6 +85,32 @@ fn the_lanes_are_looked_at_now_and_then() {
     all_in_order(&mut w, |_| true);
 }
 
+/// How long the records of a partition take that was empty as a backlog of all others began, its place in line soon after theirs.
+fn behind_a_backlog(lanes_each: u32) -> Duration {
+    const OF: u32 = 50;
+    let mut w = World::with_memory(slow(), OF as i32, 16 << 20);
+    let mut lanes: Vec<Vec<_>> = (0..OF).map(|p| (0..lanes_each).map(|_| w.lane(p)).collect()).collect();
+    lanes.iter_mut().flatten().for_each(|lane| assert!(w.send(lane, 0, 100)));
+    w.request(Request::Flush { token: 1 });
+    assert!(w.run_until(secs(1), |w| w.records_delivered() == u64::from(OF * lanes_each)));
+    w.delay = ms(1);
+    for of_one in lanes.iter_mut().enumerate().filter(|(p, _)| *p != 8).map(|(_, of_one)| of_one) {
+        send_due(&w, &mut of_one[0]);
+    }
+    w.run(ms(2));
+    assert_eq!(w.cluster.partitions[8].log.len(), lanes_each as usize, "nothing yet");
+    send_due(&w, &mut lanes[8][0]);
+    until_logged(&mut w, 8, DUE as usize)
+}
+
+#[test]
+fn it_is_lanes_that_are_many_and_not_partitions() {
+    let few = behind_a_backlog(2);
+    assert!(few < ms(15), "100 lanes are looked at in each turn: {few:?}");
+    let many = behind_a_backlog(3);
+    assert!(many > ms(15) && many < ms(70), "150 lanes, and one look serves several turns: {many:?}");
+}
+
 #[test]
 fn what_becomes_due_gets_in_line_then() {
     let (mut w, mut lanes) = cluster(CoreConfig { linger: ms(10), ..slow() }, 1);

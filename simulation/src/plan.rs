@@ -193,7 +193,7 @@ impl Plan {
             connection_setup_timeout_max: ms(rng.u64(1_000..2_000)),
             connections_max_idle: if rng.u32(..4) == 0 { ms(rng.u64(300..3_000)) } else { ms(540_000) },
             allow_auto_create: rng.bool(),
-            many_partitions: [1, 3, 128][rng.clone().usize(..3)],
+            many_lanes: [1, 3, 128][rng.clone().usize(..3)],
             ..CoreConfig::default()
         };
         let shortest = us(rng.u64(20..2_000));

@@ -159,7 +159,7 @@ fn core_config(config: &Config, hand: Hand) -> CoreConfig {
         adaptive_partitioning: config.adaptive_partitioning(),
         availability_timeout: config.availability_timeout(),
         allow_auto_create: config.allow_auto_create_topics(),
-        many_partitions: CoreConfig::default().many_partitions,
+        many_lanes: CoreConfig::default().many_lanes,
         hand,
     }
 }

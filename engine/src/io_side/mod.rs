@@ -373,6 +373,11 @@ impl IoSide {
         self.memory.held()
     }
 
+    /// Lanes that were handed out and are not retired.
+    pub fn live_lanes(&self) -> usize {
+        self.live
+    }
+
     /// All segments of the slab.
     pub fn total_segments(&self) -> usize {
         self.shared.total()

@@ -1,4 +1,4 @@
-//! A backlog of many partitions: what one look at all lanes has found ready serves several turns.
+//! A backlog of many lanes: what one look at all of them has found ready serves several turns.
 //!
 //! Ten thousand lanes are ten thousand cache lines that their senders write, and each look takes them away. While every broker that
 //! could be sent something has partitions waiting for their turn, another look would only put more of them in line.
@@ -30,7 +30,7 @@ impl Core {
 
     /// Sends what is due: of what an earlier turn has found, or after another look at all lanes.
     pub(super) fn schedule(&mut self, now: Time) {
-        self.backlog.serves = self.active.len() >= self.cfg.many_partitions
+        self.backlog.serves = self.io.live_lanes() >= self.cfg.many_lanes
             && self.has_backlog()
             && now < self.look_due()
             && now < self.due_at;

@@ -100,9 +100,9 @@ pub struct CoreConfig {
     pub availability_timeout: Duration,
     /// `allow.auto.create.topics`.
     pub allow_auto_create: bool,
-    /// With so many active partitions, what one look at their lanes has found ready serves several turns. Fewer are looked at in each:
+    /// With so many active lanes, what one look at them has found ready serves several turns. Fewer are looked at in each:
     /// that costs nothing to speak of, and finds more for each request.
-    pub many_partitions: usize,
+    pub many_lanes: usize,
     /// The partitions that this core has, of those of its producer.
     pub hand: Hand,
 }
@@ -140,7 +140,7 @@ impl Default for CoreConfig {
             adaptive_partitioning: true,
             availability_timeout: Duration::ZERO,
             allow_auto_create: true,
-            many_partitions: 128,
+            many_lanes: 128,
             hand: Hand::ALL,
         }
     }
