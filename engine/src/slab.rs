@@ -117,6 +117,8 @@ impl Slab {
 
 /// Bytes of a cache line.
 pub(crate) const LINE: usize = 64;
+/// Bytes that are asked for at a time: two lines.
+pub(crate) const PAIR: usize = 2 * LINE;
 
 impl SlabView {
     #[inline]
@@ -195,7 +197,7 @@ impl Origin {
     #[inline(always)]
     pub(crate) fn prefetch_write(self, at: u64, pairs: usize) {
         for pair in 0..pairs {
-            prefetch_write_two(self.zero, at as usize + pair * 2 * LINE);
+            prefetch_write_two(self.zero, at as usize + pair * PAIR);
         }
     }
 

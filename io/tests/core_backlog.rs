@@ -19,17 +19,22 @@ fn slow() -> CoreConfig {
 
 /// A cluster to which every partition has been written.
 fn cluster(settings: CoreConfig, nodes: usize) -> (World, Vec<Lane>) {
-    let mut w = World::with_memory(settings, PARTITIONS as i32, 16 << 20);
+    cluster_of(settings, nodes, PARTITIONS, 1)
+}
+
+/// The same of so many partitions, each with so many lanes, which stand side by side. All lanes have been written to.
+fn cluster_of(settings: CoreConfig, nodes: usize, partitions: usize, lanes_each: usize) -> (World, Vec<Lane>) {
+    let mut w = World::with_memory(settings, partitions as i32, 16 << 20);
     w.cluster.nodes = nodes;
     for (number, partition) in w.cluster.partitions.iter_mut().enumerate() {
-        partition.leader = (number * nodes / PARTITIONS) as i32;
+        partition.leader = (number * nodes / partitions) as i32;
     }
-    let mut lanes: Vec<_> = (0..PARTITIONS as u32).map(|p| w.lane(p)).collect();
+    let mut lanes: Vec<_> = (0..partitions * lanes_each).map(|at| w.lane((at / lanes_each) as u32)).collect();
     for lane in &mut lanes {
         assert!(w.send(lane, 0, 100));
     }
     w.request(Request::Flush { token: 1 });
-    assert!(w.run_until(secs(1), |w| w.records_delivered() == PARTITIONS as u64));
+    assert!(w.run_until(secs(1), |w| w.records_delivered() == lanes.len() as u64));
     w.delay = ms(1);
     (w, lanes)
 }
@@ -86,20 +91,14 @@ fn the_lanes_are_looked_at_now_and_then() {
 }
 
 /// How long the records of a partition take that was empty as a backlog of all others began, its place in line soon after theirs.
-fn behind_a_backlog(lanes_each: u32) -> Duration {
-    const OF: u32 = 50;
-    let mut w = World::with_memory(slow(), OF as i32, 16 << 20);
-    let mut lanes: Vec<Vec<_>> = (0..OF).map(|p| (0..lanes_each).map(|_| w.lane(p)).collect()).collect();
-    lanes.iter_mut().flatten().for_each(|lane| assert!(w.send(lane, 0, 100)));
-    w.request(Request::Flush { token: 1 });
-    assert!(w.run_until(secs(1), |w| w.records_delivered() == u64::from(OF * lanes_each)));
-    w.delay = ms(1);
-    for of_one in lanes.iter_mut().enumerate().filter(|(p, _)| *p != 8).map(|(_, of_one)| of_one) {
+fn behind_a_backlog(lanes_each: usize) -> Duration {
+    let (mut w, mut lanes) = cluster_of(slow(), 1, 50, lanes_each);
+    for (_, of_one) in lanes.chunks_mut(lanes_each).enumerate().filter(|(p, _)| *p != 8) {
         send_due(&w, &mut of_one[0]);
     }
     w.run(ms(2));
-    assert_eq!(w.cluster.partitions[8].log.len(), lanes_each as usize, "nothing yet");
-    send_due(&w, &mut lanes[8][0]);
+    assert_eq!(w.cluster.partitions[8].log.len(), lanes_each, "nothing yet");
+    send_due(&w, &mut lanes[8 * lanes_each]);
     until_logged(&mut w, 8, DUE as usize)
 }
 

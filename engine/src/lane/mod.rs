@@ -15,13 +15,11 @@ use crate::lane_shared::{ACTIVE, CLOSED, DEAD, DEAD_FINAL, GONE, LaneShared, RET
 use crate::order::ABORT;
 use crate::position::Position;
 use crate::segments::NIL;
-use crate::slab::{LINE, Origin, SlabView, prefetch_write};
+use crate::slab::{Origin, PAIR, SlabView, prefetch_write};
 use crate::sync::{Arc, fence, light_barrier, spin_loop};
 use crate::{ClaimError, Grant, LaneId};
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 
-/// Cache lines are asked for two at a time.
-const PAIR: usize = 2 * LINE;
 /// Of a long record's lines not more than these: a longer copy is a stream that the processor sees by itself.
 const MOST_PAIRS: usize = 16;
 
