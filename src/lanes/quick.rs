@@ -1,16 +1,31 @@
-//! The hot path of a send: a usual record whose lane is open and whose open segment has room.
+//! The hot path of a send: a usual record whose lane is open, and the step into the next segment if one is free.
 
 use super::Lanes;
 use crate::partitioner::keyed;
 use crate::producer::Inner;
 use crate::sender::Patience;
 use crate::{Header, Receipt, Record, SendError, Topic};
+use forebay_engine::Lane;
 use forebay_io::wire::compact::{Compact, KEY_MAX, OVERHEAD_MAX, VALUE_MAX};
+use forebay_io::wire::record::HEAD_MAX;
 use std::num::NonZeroU32;
 
 /// Values shorter than this make no record of more than `largest` bytes on the short way, and none that is too long for it.
 pub(super) fn short_below(largest: usize) -> usize {
     largest.saturating_sub(KEY_MAX + OVERHEAD_MAX).min(VALUE_MAX)
+}
+
+/// Puts a record into a lane whose open segment has no room for it, if memory is free. None: nothing has happened.
+///
+/// Once in some hundred records, so that nothing of it is in a cache when its turn comes, code least of all: it is short, and the
+/// long way is not.
+#[cold]
+#[inline(never)]
+fn go_beyond(lane: &mut Lane, record: &Compact, key: Option<&[u8]>, value: &[u8]) -> Option<()> {
+    let total = record.total_len();
+    let mut claim = lane.claim(total, total.min(HEAD_MAX)).ok()?;
+    record.encode_to(key, value, &mut |piece| claim.put(piece));
+    claim.commit().ok()
 }
 
 impl Lanes {
@@ -75,10 +90,13 @@ impl Lanes {
         }
         let (open, ahead) = topic.lane(partition)?;
         open.lane.set_window(window);
-        let mut claim = open.lane.claim_here(total, ahead)?;
-        compact.encode(record.key, value, claim.chunk());
-        // Refused: the I/O side has ended, and the long way will be told so.
-        claim.commit().ok()?;
+        if let Some(mut claim) = open.lane.claim_here(total, ahead) {
+            compact.encode(record.key, value, claim.chunk());
+            // Refused: the I/O side has ended, and the long way will be told so.
+            claim.commit().ok()?;
+        } else {
+            go_beyond(&mut open.lane, &compact, record.key, value)?;
+        }
         let receipt = open.receipt(self.id, timestamp);
         if sticks {
             topic.sticky.took(total);

@@ -93,6 +93,23 @@ impl Compact {
         }
     }
 
+    /// As [`Compact::encode`], handed over piece by piece. The first piece is the record's head and more.
+    #[inline]
+    pub fn encode_to(&self, key: Option<&[u8]>, value: &[u8], put: &mut impl FnMut(&[u8])) {
+        put(&self.head.to_le_bytes()[..self.head_len]);
+        if let Some(key) = key {
+            put(key);
+        }
+        let zvalue = (value.len() as u32) << 1;
+        if value.len() >= TWO {
+            put(&two_bytes(zvalue).to_le_bytes());
+        } else {
+            put(&[zvalue as u8]);
+        }
+        put(value);
+        put(&[0]);
+    }
+
     #[inline(always)]
     fn put(&self, key: Option<&[u8]>, value: &[u8], out: &mut [u8]) -> Option<()> {
         // The head has 6 to 8 bytes and the record 8 or more: what is written too much is overwritten.
@@ -142,6 +159,9 @@ mod tests {
         let record = Compact::measure(Moment::of(delta)?, key.map(<[u8]>::len), value.len())?;
         let mut out = vec![0xee; record.total_len()];
         record.encode(key, value, &mut out);
+        let mut pieces = Vec::new();
+        record.encode_to(key, value, &mut |piece| pieces.extend_from_slice(piece));
+        assert_eq!(pieces, out, "at once or piece by piece");
         Some(out)
     }
 
