@@ -66,13 +66,24 @@ struct Options {
     #[arg(long)]
     report: bool,
 
-    /// Measures nothing: puts tables and plots into docs/benchmarks, and the table of targets into README.md.
-    #[arg(long)]
-    publish: bool,
+    /// Measures nothing: puts tables and plots into docs/benchmarks/MACHINE, and the table of targets into README.md if that has a place
+    /// for this machine.
+    #[arg(long, value_name = "MACHINE", value_parser = machine_name)]
+    publish: Option<String>,
 
     /// A small round of everything that can break: each driver's records are verified.
     #[arg(long)]
     smoke: bool,
+}
+
+/// What a folder of results may be called.
+fn machine_name(name: &str) -> Result<String, String> {
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    if !name.is_empty() && name.bytes().all(plain) {
+        Ok(name.to_owned())
+    } else {
+        Err("a kind of machine, in small letters, digits and hyphens: epyc, xeon, graviton4".to_owned())
+    }
 }
 
 /// One scenario for each thing that a driver or the stub does.
@@ -114,7 +125,7 @@ fn run(options: &Options) -> Result<bool, String> {
     let out = options.out.clone().unwrap_or_else(usual);
     fs::create_dir_all(&out).map_err(|why| format!("{}: {why}", out.display()))?;
     let mut complete = true;
-    if !options.report && !options.publish {
+    if !options.report && options.publish.is_none() {
         let mut wanted = Peer::ALL.to_vec();
         if !options.peers.is_empty() {
             if let Some(unknown) = options.peers.iter().find(|name| Peer::ALL.iter().all(|peer| peer.name() != *name)) {
@@ -132,8 +143,8 @@ fn run(options: &Options) -> Result<bool, String> {
     if !options.smoke {
         let text = report::write(&out)?;
         println!("{text}");
-        if options.publish {
-            report::publish(&out, &drivers::root(), &text)?;
+        if let Some(machine) = &options.publish {
+            report::publish(&out, &drivers::root(), machine, &text)?;
         }
         eprintln!("written to {}", out.display());
     }

@@ -97,14 +97,19 @@ pub(crate) fn write(out: &Path) -> Result<String, String> {
     Ok(targets)
 }
 
-/// What stands around the table in README.md.
-const MARKS: [&str; 2] =
-    ["<!-- benchmarks: written by cargo xtask peers --publish -->\n", "<!-- end of benchmarks -->"];
+/// What stands around a machine's table in README.md.
+fn marks(machine: &str) -> [String; 2] {
+    [
+        format!("<!-- benchmarks: written by cargo xtask peers --publish {machine} -->\n"),
+        format!("<!-- end of benchmarks: {machine} -->"),
+    ]
+}
 
-/// Copies tables and plots into docs/benchmarks and writes the table of targets into README.md, between its marks.
-pub(crate) fn publish(out: &Path, root: &Path, targets: &str) -> Result<(), String> {
+/// Copies tables and plots into the machine's folder in docs/benchmarks, and writes the table of targets into README.md, between the
+/// machine's marks, if it has any.
+pub(crate) fn publish(out: &Path, root: &Path, machine: &str, targets: &str) -> Result<(), String> {
     let failed = |path: &Path, why: std::io::Error| format!("{}: {why}", path.display());
-    let folder = root.join("docs/benchmarks");
+    let folder = root.join("docs/benchmarks").join(machine);
     fs::create_dir_all(&folder).map_err(|why| failed(&folder, why))?;
     for file in fs::read_dir(out).map_err(|why| failed(out, why))?.flatten() {
         let path = file.path();
@@ -112,17 +117,22 @@ pub(crate) fn publish(out: &Path, root: &Path, targets: &str) -> Result<(), Stri
             fs::copy(&path, folder.join(file.file_name())).map_err(|why| failed(&path, why))?;
         }
     }
+    eprintln!("published in {}", folder.display());
     let readme = root.join("README.md");
     let text = fs::read_to_string(&readme).map_err(|why| failed(&readme, why))?;
-    let text = between(&text, targets).ok_or_else(|| format!("{}: the marks are missing", readme.display()))?;
+    let marks = marks(machine);
+    let Some(text) = between(&text, &marks, targets) else {
+        eprintln!("{} has no place for this machine's targets: {}{}", readme.display(), marks[0], marks[1]);
+        return Ok(());
+    };
     fs::write(&readme, text).map_err(|why| failed(&readme, why))
 }
 
 /// The text with something else between its marks.
-fn between(text: &str, new: &str) -> Option<String> {
-    let (before, rest) = text.split_once(MARKS[0])?;
-    let (_, after) = rest.split_once(MARKS[1])?;
-    Some(format!("{before}{}\n{new}\n{}{after}", MARKS[0], MARKS[1]))
+fn between(text: &str, marks: &[String; 2], new: &str) -> Option<String> {
+    let (before, rest) = text.split_once(&marks[0])?;
+    let (_, after) = rest.split_once(&marks[1])?;
+    Some(format!("{before}{}\n{new}\n{}{after}", marks[0], marks[1]))
 }
 
 /// Where results were taken: a line for each different machine, commit and command.
@@ -255,14 +265,16 @@ fn settings(all: &[Kept]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{MARKS, between};
+    use super::{between, marks};
 
     #[test]
-    fn only_what_is_between_the_marks_changes() {
-        let text = format!("a\n{}old\n{}\nb\n", MARKS[0], MARKS[1]);
-        let once = between(&text, "| new |").unwrap();
-        assert_eq!(once, format!("a\n{}\n| new |\n{}\nb\n", MARKS[0], MARKS[1]));
-        assert_eq!(between(&once, "| new |").unwrap(), once);
-        assert_eq!(between("no marks", "x"), None);
+    fn only_what_is_between_a_machines_marks_changes() {
+        let [begin, end] = marks("xeon");
+        let [other, other_end] = marks("epyc");
+        let text = |old: &str| format!("a\n{other}theirs\n{other_end}\nb\n{begin}{old}\n{end}\nc\n");
+        let once = between(&text("old"), &marks("xeon"), "| new |").unwrap();
+        assert_eq!(once, text("\n| new |"));
+        assert_eq!(between(&once, &marks("xeon"), "| new |").unwrap(), once);
+        assert_eq!(between(&once, &marks("arm"), "x"), None);
     }
 }

@@ -49,20 +49,26 @@ impl Lanes {
         self.place(sender, out.partition.unwrap_or(chosen))
     }
 
-    fn take(&self, report: &DeliveryReport<'_>) {
+    /// The client's word on a stretch of records. `told` is room to work in.
+    fn take(&self, report: &DeliveryReport<'_>, told: &mut Vec<Instant>) {
         let sender = self.senders.iter().position(|id| *id == report.sender);
         let place = sender.map_or(usize::MAX, |sender| self.place(sender, report.partition));
         if let (Some(lane), Some(awaited)) = (self.by_place.get(place), self.awaited.get(place))
             && awaited.load(Ordering::Acquire) > 0
         {
-            let mut lane = lane.lock().unwrap_or_else(PoisonError::into_inner);
             let (now, end) = (Instant::now(), report.first_ordinal + u64::from(report.count));
-            lane.done = Some((end, now));
-            while lane.timed.front().is_some_and(|(ordinal, _)| *ordinal < end) {
-                if let (Some((_, sent)), true) = (lane.timed.pop_front(), report.result.is_ok()) {
+            {
+                // A sender that noted a record meanwhile would sleep, and its next sends would find everything cold.
+                let mut lane = lane.lock().unwrap_or_else(PoisonError::into_inner);
+                lane.done = Some((end, now));
+                let timed = lane.timed.partition_point(|(ordinal, _)| *ordinal < end);
+                told.extend(lane.timed.drain(..timed).map(|(_, sent)| sent));
+            }
+            awaited.fetch_sub(told.len() as u32, Ordering::Relaxed);
+            for sent in told.drain(..) {
+                if report.result.is_ok() {
                     self.tally.latency(now - sent);
                 }
-                awaited.fetch_sub(1, Ordering::Relaxed);
             }
         }
         let error = report.result.as_ref().err().map(|error| error as &dyn std::fmt::Display);
@@ -139,10 +145,11 @@ fn run(job: &Job) -> Result<ExitCode, Box<dyn std::error::Error>> {
     let tally = Arc::new(Tally::default());
     let slot: Arc<OnceLock<Arc<Lanes>>> = Arc::default();
     let sink = Arc::clone(&slot);
+    let mut told = Vec::new();
     let producer = Producer::builder_from(config.build()?)
         .on_delivery(move |report| {
             if let Some(lanes) = sink.get() {
-                lanes.take(report);
+                lanes.take(report, &mut told);
             }
         })
         .build()?;
