@@ -66,8 +66,8 @@ struct Options {
     #[arg(long)]
     report: bool,
 
-    /// Measures nothing: puts tables and plots into docs/benchmarks/MACHINE, and the table of targets into README.md if that has a place
-    /// for this machine.
+    /// Measures nothing: puts tables and plots into docs/benchmarks/MACHINE, and the table of targets into README.md, which has a place
+    /// for each kind of machine.
     #[arg(long, value_name = "MACHINE", value_parser = machine_name)]
     publish: Option<String>,
 

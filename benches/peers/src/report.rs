@@ -106,9 +106,20 @@ fn marks(machine: &str) -> [String; 2] {
 }
 
 /// Copies tables and plots into the machine's folder in docs/benchmarks, and writes the table of targets into README.md, between the
-/// machine's marks, if it has any.
+/// machine's marks.
 pub(crate) fn publish(out: &Path, root: &Path, machine: &str, targets: &str) -> Result<(), String> {
     let failed = |path: &Path, why: std::io::Error| format!("{}: {why}", path.display());
+    let readme = root.join("README.md");
+    let text = fs::read_to_string(&readme).map_err(|why| failed(&readme, why))?;
+    let marks = marks(machine);
+    let text = between(&text, &marks, targets).ok_or_else(|| {
+        format!(
+            "{} has no place for the targets of {machine}: put these lines there\n{}{}",
+            readme.display(),
+            marks[0],
+            marks[1]
+        )
+    })?;
     let folder = root.join("docs/benchmarks").join(machine);
     fs::create_dir_all(&folder).map_err(|why| failed(&folder, why))?;
     for file in fs::read_dir(out).map_err(|why| failed(out, why))?.flatten() {
@@ -117,14 +128,6 @@ pub(crate) fn publish(out: &Path, root: &Path, machine: &str, targets: &str) -> 
             fs::copy(&path, folder.join(file.file_name())).map_err(|why| failed(&path, why))?;
         }
     }
-    eprintln!("published in {}", folder.display());
-    let readme = root.join("README.md");
-    let text = fs::read_to_string(&readme).map_err(|why| failed(&readme, why))?;
-    let marks = marks(machine);
-    let Some(text) = between(&text, &marks, targets) else {
-        eprintln!("{} has no place for this machine's targets: {}{}", readme.display(), marks[0], marks[1]);
-        return Ok(());
-    };
     fs::write(&readme, text).map_err(|why| failed(&readme, why))
 }
 
