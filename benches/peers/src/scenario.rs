@@ -47,6 +47,8 @@ pub(crate) struct Scenario {
     pub(crate) keys: u32,
     /// Records per second; 0 is as fast as it goes.
     pub(crate) rate: f64,
+    /// Paced senders wait on the clock instead of sleeping.
+    pub(crate) spins: bool,
     /// If not chosen by the time that a shot is to take.
     pub(crate) records: Option<u64>,
     pub(crate) nodes: u16,
@@ -70,6 +72,7 @@ impl Scenario {
             senders: 1,
             keys: 0,
             rate: 0.0,
+            spins: false,
             records: None,
             nodes: 1,
             linger_ms: 5,
@@ -151,6 +154,14 @@ pub(crate) fn all() -> Vec<Scenario> {
             all.push(Scenario { rate, linger_ms, ..Scenario::new(name, title) });
         }
     }
+    all.push(Scenario {
+        rate: 100_000.0,
+        spins: true,
+        ..Scenario::new(
+            "paced-100k-linger5-spin",
+            "100k/s, 100 B, 4 partitions, linger 5 ms, the sender waits on the clock and does not sleep",
+        )
+    });
     for partitions in [1, 64] {
         let title =
             format!("real Kafka 4.2 on the same machine, saturated, 100 B, {}", counted(partitions, "partition"));

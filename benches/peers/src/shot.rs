@@ -122,6 +122,7 @@ impl Range<'_> {
             format!("records={}", job.records),
             format!("warmup={}", job.warmup),
             format!("rate={}", scenario.rate),
+            format!("spin={}", u8::from(scenario.spins)),
             format!("senders={}", scenario.senders),
             format!("keys={}", scenario.keys),
             format!("text={}", u8::from(job.text)),

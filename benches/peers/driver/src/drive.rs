@@ -8,12 +8,11 @@ use std::time::{Duration, Instant};
 use crate::calls::Calls;
 use crate::job::Job;
 use crate::meter::{Result, Threads};
+use crate::pace::Pace;
 use crate::tally::{Moment, Tally};
 use crate::usage;
 use crate::values::Values;
 
-/// A thread that is ahead of its pace by less than this goes on: sleeping for less would cost more than it keeps apart.
-pub const LEAST_SLEEP: Duration = Duration::from_micros(200);
 /// Without any outcome for so long, the rest never comes.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -105,7 +104,7 @@ pub fn drive<S: Sender>(job: &Job, client: &str, tally: &Tally, senders: Vec<S>)
 }
 
 /// Sends so many records from all threads at once; when it began.
-fn phase<S: Sender>(job: &Job, records: u64, pace: Option<Duration>, tally: &Tally, seats: &mut [Seat<S>]) -> Moment {
+fn phase<S: Sender>(job: &Job, records: u64, pace: Option<Pace>, tally: &Tally, seats: &mut [Seat<S>]) -> Moment {
     let together = Barrier::new(seats.len() + 1);
     thread::scope(|scope| {
         for seat in seats {
@@ -123,14 +122,14 @@ fn phase<S: Sender>(job: &Job, records: u64, pace: Option<Duration>, tally: &Tal
 }
 
 impl<S: Sender> Seat<S> {
-    fn send(&mut self, job: &Job, records: u64, pace: Option<Duration>, tally: &Tally) {
+    fn send(&mut self, job: &Job, records: u64, pace: Option<Pace>, tally: &Tally) {
         let start = Instant::now();
         let mut key = [0; 8];
         let mut since_sleep = 0_u32;
         for record in 0..records {
             since_sleep = since_sleep.saturating_add(1);
             if let Some(pace) = pace
-                && keep_pace(start, pace, record)
+                && pace.keep(start, record)
             {
                 since_sleep = 0;
             }
@@ -169,15 +168,4 @@ impl<S: Sender> Seat<S> {
 #[must_use]
 pub fn next_random(state: u64) -> u64 {
     state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407)
-}
-
-/// Sleeps until number `record`, from 0, of what comes at a `pace` is due. False: it is, or nearly.
-pub fn keep_pace(start: Instant, pace: Duration, record: u64) -> bool {
-    let due = Duration::from_nanos((pace.as_nanos() as u64).saturating_mul(record));
-    let ahead = due.saturating_sub(start.elapsed());
-    let sleeps = ahead >= LEAST_SLEEP || (!ahead.is_zero() && pace >= LEAST_SLEEP);
-    if sleeps {
-        thread::sleep(ahead);
-    }
-    sleeps
 }

@@ -1,5 +1,6 @@
 //! The command line that all drivers have: words of the form `name=value`.
 
+use crate::pace::Pace;
 use std::time::Duration;
 
 /// What a driver is to send, and how.
@@ -19,6 +20,8 @@ pub struct Job {
     pub warmup: u64,
     /// Records per second, by all senders together; 0 is as fast as it goes.
     pub rate: f64,
+    /// With a rate: senders wait on the clock instead of sleeping.
+    pub spin: bool,
     /// Sending threads.
     pub senders: u32,
     /// Different keys. 0: no key, and the partitions in turn.
@@ -40,7 +43,7 @@ impl Job {
         })
     }
 
-    /// Reads `bootstrap= topic= partitions= size= records= warmup= rate= senders= keys= text= sample=` and
+    /// Reads `bootstrap= topic= partitions= size= records= warmup= rate= spin= senders= keys= text= sample=` and
     /// `set.NAME=VALUE`.
     ///
     /// # Errors
@@ -54,6 +57,7 @@ impl Job {
             records: 1_000_000,
             warmup: 0,
             rate: 0.0,
+            spin: false,
             senders: 1,
             keys: 0,
             text: false,
@@ -72,6 +76,7 @@ impl Job {
                 "records" => job.records = number()?,
                 "warmup" => job.warmup = number()?,
                 "rate" => job.rate = value.parse().map_err(|_| format!("not a number: {word}"))?,
+                "spin" => job.spin = number()? != 0,
                 "senders" => job.senders = count()?.max(1),
                 "keys" => job.keys = count()?,
                 "text" => job.text = number()? != 0,
@@ -91,9 +96,10 @@ impl Job {
         Ok(job)
     }
 
-    /// Time between two records of one sender, if there is a rate.
-    pub(crate) fn pace(&self) -> Option<Duration> {
-        (self.rate > 0.0).then(|| Duration::from_secs_f64(f64::from(self.senders) / self.rate))
+    /// One sender's pace, if there is a rate.
+    pub(crate) fn pace(&self) -> Option<Pace> {
+        let every = || Duration::from_secs_f64(f64::from(self.senders) / self.rate);
+        (self.rate > 0.0).then(|| Pace { every: every(), spins: self.spin })
     }
 
     /// One sender's part of so many records.
@@ -113,10 +119,12 @@ mod tests {
 
     #[test]
     fn words_are_read() {
-        let job = parse("bootstrap=a:1,b:2 size=16 records=10 senders=3 rate=1000 set.linger.ms=5 set.a=b=c").unwrap();
+        let job =
+            parse("bootstrap=a:1,b:2 size=16 records=10 senders=3 rate=1000 spin=1 set.linger.ms=5 set.a=b=c").unwrap();
         assert_eq!((job.bootstrap.as_str(), job.size, job.senders), ("a:1,b:2", 16, 3));
         assert_eq!(job.settings, [("linger.ms".into(), "5".into()), ("a".into(), "b=c".into())]);
-        assert_eq!(job.pace().unwrap().as_millis(), 3);
+        let pace = job.pace().unwrap();
+        assert_eq!((pace.every.as_millis(), pace.spins), (3, true));
         assert_eq!([0, 1, 2].map(|sender| job.share(10, sender)), [4, 3, 3]);
     }
 

@@ -11,13 +11,15 @@ mod drive;
 mod histogram;
 mod job;
 mod meter;
+mod pace;
 mod tally;
 mod usage;
 mod values;
 
-pub use drive::{LEAST_SLEEP, Out, Sender, drive, keep_pace, next_random};
+pub use drive::{Out, Sender, drive, next_random};
 pub use histogram::Histogram;
 pub use job::Job;
 pub use meter::Meter;
+pub use pace::{LEAST_SLEEP, Pace};
 pub use tally::Tally;
 pub use values::Values;

@@ -25,7 +25,7 @@ type job struct {
 	partitions, size, senders, keys int
 	records, warmup                 int64
 	rate                            float64
-	text                            bool
+	spin, text                      bool
 	sample                          uint64
 	settings                        [][2]string
 }
@@ -64,6 +64,8 @@ func parse(words []string) (job, error) {
 			j.warmup, err = strconv.ParseInt(value, 10, 64)
 		case "rate":
 			j.rate, err = strconv.ParseFloat(value, 64)
+		case "spin":
+			j.spin = value != "0"
 		case "text":
 			j.text = value != "0"
 		case "sample":
@@ -272,7 +274,7 @@ func (s *seat) send(records int64, pace time.Duration) {
 	ctx := context.Background()
 	for n := int64(0); n < records; n++ {
 		if pace > 0 {
-			keepPace(start, pace, n)
+			keepPace(start, pace, n, s.job.spin)
 		}
 		if len(s.records) == 0 {
 			s.records = make([]kgo.Record, chunk)
@@ -325,8 +327,14 @@ func nextRandom(state uint64) uint64 {
 
 const leastSleep = 200 * time.Microsecond
 
-func keepPace(start time.Time, pace time.Duration, record int64) {
-	ahead := pace*time.Duration(record) - time.Since(start)
+func keepPace(start time.Time, pace time.Duration, record int64, spin bool) {
+	due := pace * time.Duration(record)
+	if spin {
+		for time.Since(start) < due {
+		}
+		return
+	}
+	ahead := due - time.Since(start)
 	if ahead >= leastSleep || (ahead > 0 && pace >= leastSleep) {
 		// time.Sleep rounds up to a millisecond where nothing else runs.
 		rest := syscall.NsecToTimespec(int64(ahead))

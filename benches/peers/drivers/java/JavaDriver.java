@@ -193,9 +193,10 @@ public final class JavaDriver {
 
         void send(long records, long paceNs) {
             long start = System.nanoTime();
+            boolean spin = number("spin", 0) != 0;
             for (long record = 0; record < records; record++) {
                 if (paceNs > 0) {
-                    keepPace(start, paceNs, record);
+                    keepPace(start, paceNs, record, spin);
                 }
                 Integer to = keys == 0 ? Integer.valueOf(partition) : null;
                 partition = partition + 1 == partitions ? 0 : partition + 1;
@@ -242,7 +243,13 @@ public final class JavaDriver {
         return bytes;
     }
 
-    private static void keepPace(long start, long paceNs, long record) {
+    private static void keepPace(long start, long paceNs, long record, boolean spin) {
+        if (spin) {
+            while (System.nanoTime() - start < paceNs * record) {
+                Thread.onSpinWait();
+            }
+            return;
+        }
         long ahead = paceNs * record - (System.nanoTime() - start);
         if (ahead >= LEAST_SLEEP_NS || (ahead > 0 && paceNs >= LEAST_SLEEP_NS)) {
             LockSupport.parkNanos(ahead);

@@ -2,7 +2,7 @@
 
 use crate::Source;
 use crate::wire::Wire;
-use forebay_peer_driver::{Histogram, LEAST_SLEEP, keep_pace};
+use forebay_peer_driver::{Histogram, LEAST_SLEEP, Pace};
 use std::io;
 use std::time::{Duration, Instant};
 
@@ -26,9 +26,10 @@ impl Beat {
 /// Writes so many requests and reads their answers; how long each took, from the write to the answer.
 pub(crate) fn pump(wire: &mut Wire, source: &mut Source, times: u64, beat: Beat) -> io::Result<Histogram> {
     let mut took = Histogram::default();
+    let pace = Pace { every: beat.every, spins: false };
     let start = Instant::now();
     for sent in 0..times {
-        keep_pace(start, beat.every, sent);
+        pace.keep(start, sent);
         let before = Instant::now();
         source.write(&mut wire.stream)?;
         wire.read()?;
