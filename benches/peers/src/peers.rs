@@ -92,9 +92,10 @@ pub(crate) fn entries(scenario: &Scenario) -> Vec<Entry> {
         }
         entries.push(entry(*peer, Tuning::Tuned));
     }
-    let paced = scenario.is_paced() && scenario.who == Who::All && scenario.against == Against::Stub;
-    // That one has no sender to spin.
-    if (paced && !scenario.spins) || matches!(scenario.who, Who::AllAndKernel | Who::Floors) {
+    // The kernel alone has no sender that could spin.
+    let sleeps = scenario.is_paced() && !scenario.spins;
+    let paced = sleeps && scenario.who == Who::All && scenario.against == Against::Stub;
+    if paced || matches!(scenario.who, Who::AllAndKernel | Who::Floors) {
         entries.push(entry(Peer::Kernel, Tuning::Default));
     }
     if scenario.who == Who::Floors {

@@ -199,7 +199,7 @@ fn many(all: &[Kept]) -> Row {
 fn call(all: &[Kept]) -> Row {
     let mut row = Row::new("`send()`, 100 B, 100 k/s, linger 5 ms", "p50 ≤ 60 ns, p99 ≤ 300 ns, p99.9 ≤ 5 µs");
     for kept in named(all, "paced-100k-linger5") {
-        let way = if kept.scenario.spins { "a sender that does not sleep" } else { "one that sleeps" };
+        let way = if kept.scenario.spins { "not sleeping" } else { "sleeping" };
         for (quantile, name, most) in [(0.5, "p50", 60.0), (0.99, "p99", 300.0), (0.999, "p99.9", 5_000.0)] {
             let Some(time) = forebay(kept).and_then(|cell| cell.quantile("send_ns", quantile)) else { continue };
             // To read the clock, and what the machine does to a thread that calls nothing.

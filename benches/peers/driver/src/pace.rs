@@ -54,10 +54,13 @@ mod tests {
     fn one_that_sleeps_goes_on_while_it_is_hardly_ahead() {
         let pace = Pace { every: Duration::from_secs(1), spins: false };
         assert!(!pace.keep(Instant::now(), 0), "due at once");
+        let pace = Pace { every: Duration::from_micros(1), spins: false };
+        assert!(!pace.keep(Instant::now(), 100), "ahead by less than a sleep is worth");
+        // Far enough that a machine that is busy is not there before.
         let pace = Pace { every: LEAST_SLEEP, spins: false };
         let start = Instant::now();
-        assert!(pace.keep(start, 10));
-        assert!(start.elapsed() >= 10 * LEAST_SLEEP);
-        assert!(!pace.keep(start, 10), "due by now");
+        assert!(pace.keep(start, 1_000));
+        assert!(start.elapsed() >= 1_000 * LEAST_SLEEP);
+        assert!(!pace.keep(start, 1_000), "due by now");
     }
 }

@@ -244,13 +244,14 @@ public final class JavaDriver {
     }
 
     private static void keepPace(long start, long paceNs, long record, boolean spin) {
+        long due = paceNs * record;
         if (spin) {
-            while (System.nanoTime() - start < paceNs * record) {
+            while (System.nanoTime() - start < due) {
                 Thread.onSpinWait();
             }
             return;
         }
-        long ahead = paceNs * record - (System.nanoTime() - start);
+        long ahead = due - (System.nanoTime() - start);
         if (ahead >= LEAST_SLEEP_NS || (ahead > 0 && paceNs >= LEAST_SLEEP_NS)) {
             LockSupport.parkNanos(ahead);
         }
