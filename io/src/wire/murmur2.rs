@@ -17,14 +17,15 @@ pub fn murmur2(data: &[u8]) -> i32 {
         k ^= k >> R;
         h = h.wrapping_mul(M) ^ k.wrapping_mul(M);
     }
-    let rest = match *tail {
-        [a] => u32::from(a),
-        [a, b] => u32::from(a) | u32::from(b) << 8,
-        [a, b, c] => u32::from(a) | u32::from(b) << 8 | u32::from(c) << 16,
-        _ => 0,
-    };
-    if !tail.is_empty() {
-        h = (h ^ rest).wrapping_mul(M);
+    if let [first, rest @ ..] = tail {
+        h ^= u32::from(*first);
+        if let [second, rest @ ..] = rest {
+            h ^= u32::from(*second) << 8;
+            if let [third, ..] = rest {
+                h ^= u32::from(*third) << 16;
+            }
+        }
+        h = h.wrapping_mul(M);
     }
     h ^= h >> 13;
     h = h.wrapping_mul(M);
@@ -35,7 +36,9 @@ pub fn murmur2(data: &[u8]) -> i32 {
 #[inline]
 pub fn partition_for_key(key: &[u8], partitions: NonZeroU32) -> u32 {
     // Java's `toPositive` clears the sign bit; it is not an absolute value.
-    (murmur2(key).cast_unsigned() & 0x7fff_ffff) % partitions
+    let hash = murmur2(key).cast_unsigned() & 0x7fff_ffff;
+    // All that a send does waits for this, and a division takes ten cycles.
+    if partitions.is_power_of_two() { hash & (partitions.get() - 1) } else { hash % partitions }
 }
 
 #[cfg(test)]
@@ -63,5 +66,33 @@ mod tests {
         assert_eq!(partition_for_key(b"21", n), 0);
         assert_eq!(partition_for_key(b"21", NonZeroU32::new(1_000_003).expect("not zero")), 1_173_551_340 % 1_000_003);
         assert_eq!(partition_for_key(b"", NonZeroU32::MIN), 0);
+    }
+
+    /// As Java has it, a byte at a time.
+    fn plain(data: &[u8]) -> u32 {
+        let word = |bytes: &[u8]| bytes.iter().rev().fold(0, |word, byte| word << 8 | u32::from(*byte));
+        let mut hash = SEED ^ data.len() as u32;
+        let words = data.len() / 4 * 4;
+        for at in (0..words).step_by(4) {
+            let k = word(&data[at..at + 4]).wrapping_mul(M);
+            hash = hash.wrapping_mul(M) ^ (k ^ k >> R).wrapping_mul(M);
+        }
+        if words < data.len() {
+            hash = (hash ^ word(&data[words..])).wrapping_mul(M);
+        }
+        let hash = (hash ^ hash >> 13).wrapping_mul(M);
+        hash ^ hash >> 15
+    }
+
+    #[test]
+    fn keys_of_every_length_go_where_the_plain_hash_says_of_any_number_of_partitions() {
+        let bytes: Vec<u8> = (0..70_u32).map(|at| (at.wrapping_mul(0x9e37_79b9) >> 24) as u8).collect();
+        let counts = (1..=130).chain([255, 256, 1_000, 1 << 30, (1 << 31) - 1, 1 << 31, u32::MAX]);
+        for count in counts.map(|count| NonZeroU32::new(count).expect("not zero")) {
+            for key in (0..=bytes.len()).map(|len| &bytes[bytes.len() - len..]) {
+                assert_eq!(murmur2(key).cast_unsigned(), plain(key), "{key:?}");
+                assert_eq!(partition_for_key(key, count), (plain(key) & 0x7fff_ffff) % count, "{key:?} of {count}");
+            }
+        }
     }
 }
