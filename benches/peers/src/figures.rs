@@ -71,9 +71,9 @@ impl Cell {
         self.shots.iter().all(|shot| shot["broker_goes_first"] == true)
     }
 
-    /// The greatest of `send_ns` or `ack_ns` of each shot, in nanoseconds.
+    /// The greatest of `send_ns` or `ack_ns` of each shot that has any, in nanoseconds.
     pub(crate) fn most(&self, of: &str) -> Vec<f64> {
-        self.each(|shot| shot[of]["max"].as_f64())
+        self.each(|shot| shot[of]["max"].as_f64().filter(|most| *most > 0.0))
     }
 }
 
@@ -146,6 +146,13 @@ mod tests {
         assert_eq!((one.io_thread(), one.busiest_io_thread()), (vec![10.0], vec![]));
         let other = cell(json!({ "main": 500 }));
         assert_eq!((other.io_thread(), other.busiest_io_thread()), (vec![], vec![]));
+    }
+
+    #[test]
+    fn a_histogram_of_nothing_has_no_greatest() {
+        let shot = |most| json!({ "records": 10, "ack_ns": { "max": most, "counts": [] } });
+        let cell = |most| Cell { entry: "x".into(), shots: vec![shot(most)] };
+        assert_eq!((cell(7).most("ack_ns"), cell(0).most("ack_ns")), (vec![7.0], vec![]));
     }
 
     #[test]

@@ -37,9 +37,9 @@ impl Peer {
         Peer::FranzGo,
         Peer::Java,
         Peer::Kernel,
+        Peer::Driver,
         Peer::Bytes,
         Peer::Rings,
-        Peer::Driver,
     ];
 
     pub(crate) fn name(self) -> &'static str {
@@ -57,7 +57,12 @@ impl Peer {
 
     /// Whether it is a producer; else it is a part of what one costs.
     pub(crate) fn is_producer(self) -> bool {
-        matches!(self, Peer::Forebay | Peer::Librdkafka | Peer::FranzGo | Peer::Java)
+        self == Peer::Forebay || self.is_another()
+    }
+
+    /// Whether it is a producer beside forebay.
+    pub(crate) fn is_another(self) -> bool {
+        matches!(self, Peer::Librdkafka | Peer::FranzGo | Peer::Java)
     }
 }
 
@@ -111,6 +116,15 @@ pub(crate) fn entries(scenario: &Scenario) -> Vec<Entry> {
 }
 
 impl Entry {
+    /// All that there can be, in the order of their colours in the plots.
+    pub(crate) fn all() -> impl Iterator<Item = Entry> {
+        Peer::ALL.into_iter().flat_map(|peer| {
+            let tunings: &[Tuning] =
+                if peer.is_another() { &[Tuning::Default, Tuning::Tuned] } else { &[Tuning::Default] };
+            tunings.iter().map(move |tuning| Entry { peer, tuning: *tuning })
+        })
+    }
+
     /// Whether it runs at the best settings that it has here.
     pub(crate) fn is_best(self) -> bool {
         self.tuning == Tuning::Tuned || self.peer == Peer::Forebay || !self.peer.is_producer()

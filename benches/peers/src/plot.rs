@@ -1,6 +1,7 @@
 //! Plots as SVG, written by hand: bars of cost, curves of percentiles, lines of scale.
 
 use crate::figures::{Cell, median};
+use crate::peers::Entry;
 use crate::report::Kept;
 use std::fmt::Write as _;
 use std::fs;
@@ -93,20 +94,7 @@ fn bars(group: &[&Kept]) -> String {
 
 /// The same contestant has the same colour in every plot.
 fn colour(entry: &str, at: usize) -> usize {
-    let names = [
-        "forebay",
-        "librdkafka, default",
-        "librdkafka, tuned",
-        "franz-go, default",
-        "franz-go, tuned",
-        "java, default",
-        "java, tuned",
-        "kernel only",
-        "driver only",
-        "bytes only",
-        "rings only",
-    ];
-    names.iter().position(|name| *name == entry).unwrap_or(at % COLOURS.len())
+    Entry::all().position(|one| one.to_string() == entry).unwrap_or(at % COLOURS.len())
 }
 
 /// Percentiles from 50 to 99.99, each nine a step; time on a scale of powers of ten.

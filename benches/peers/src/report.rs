@@ -2,6 +2,7 @@
 
 use crate::Results;
 use crate::figures::{Cell, least, median};
+use crate::peers::Entry;
 use crate::scenario::{self, Scenario};
 use crate::{machine, plot, targets};
 use serde_json::{Value, json};
@@ -27,8 +28,9 @@ impl Kept {
 
     /// Everybody but forebay and what is no producer.
     pub(crate) fn peers(&self) -> impl Iterator<Item = &Cell> {
-        const OTHERS: [&str; 5] = ["forebay", "kernel only", "bytes only", "rings only", "driver only"];
-        self.cells.iter().filter(|cell| !OTHERS.contains(&cell.entry.as_str()))
+        let others: Vec<String> =
+            Entry::all().filter(|entry| entry.peer.is_another()).map(|entry| entry.to_string()).collect();
+        self.cells.iter().filter(move |cell| others.contains(&cell.entry))
     }
 }
 
@@ -198,7 +200,7 @@ fn costs<'a>(group: impl Iterator<Item = &'a Kept>) -> String {
                 shown(crate::figures::ratio(&cpu, &ours)),
                 shown(median(&cell.rate())),
                 shown(median(&cell.seconds())),
-                shown(median(&cell.most("ack_ns")).filter(|most| *most > 0.0).map(|ns| ns / 1e6)),
+                shown(median(&cell.most("ack_ns")).map(|ns| ns / 1e6)),
                 shown(median(&cell.per_request())),
                 shown(median(&cell.bytes())),
                 shown(median(&cell.memory())),

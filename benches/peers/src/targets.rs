@@ -243,9 +243,10 @@ fn memory(all: &[Kept]) -> Row {
     if let Some(most) = of(saturated.iter().filter_map(|kept| forebay(kept)).collect()) {
         let peers: Vec<f64> =
             saturated.iter().flat_map(|kept| kept.peers()).filter_map(|cell| median(&cell.memory())).collect();
-        let least = peers.iter().copied().fold(f64::INFINITY, f64::min);
-        let greatest = peers.iter().copied().fold(0.0, f64::max);
-        row.add(format!("at most {most:.1} MiB; peers {least:.0} to {greatest:.0}"), most <= 40.0);
+        let least = peers.iter().copied().reduce(f64::min);
+        let theirs = least.zip(peers.iter().copied().reduce(f64::max));
+        let theirs = theirs.map(|(least, greatest)| format!("; peers {least:.0} to {greatest:.0}")).unwrap_or_default();
+        row.add(format!("at most {most:.1} MiB{theirs}"), most <= 40.0);
     }
     row
 }
