@@ -127,7 +127,7 @@ impl Entry {
 
     /// Whether it runs at the best settings that it has here.
     pub(crate) fn is_best(self) -> bool {
-        self.tuning == Tuning::Tuned || self.peer == Peer::Forebay || !self.peer.is_producer()
+        self.tuning == Tuning::Tuned || !self.peer.is_another()
     }
 
     /// About how many records a second: a shot's records are chosen by it.

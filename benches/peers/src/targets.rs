@@ -1,6 +1,6 @@
 //! The table of targets, filled in from what was measured.
 
-use crate::figures::{Cell, median, ratio};
+use crate::figures::{Cell, least, median, ratio};
 use crate::report::Kept;
 use std::fmt::Write as _;
 
@@ -243,8 +243,7 @@ fn memory(all: &[Kept]) -> Row {
     if let Some(most) = of(saturated.iter().filter_map(|kept| forebay(kept)).collect()) {
         let peers: Vec<f64> =
             saturated.iter().flat_map(|kept| kept.peers()).filter_map(|cell| median(&cell.memory())).collect();
-        let least = peers.iter().copied().reduce(f64::min);
-        let theirs = least.zip(peers.iter().copied().reduce(f64::max));
+        let theirs = least(&peers).zip(peers.iter().copied().max_by(f64::total_cmp));
         let theirs = theirs.map(|(least, greatest)| format!("; peers {least:.0} to {greatest:.0}")).unwrap_or_default();
         row.add(format!("at most {most:.1} MiB{theirs}"), most <= 40.0);
     }

@@ -98,8 +98,8 @@ impl Job {
 
     /// One sender's pace, if there is a rate.
     pub(crate) fn pace(&self) -> Option<Pace> {
-        let every = || Duration::from_secs_f64(f64::from(self.senders) / self.rate);
-        (self.rate > 0.0).then(|| Pace { every: every(), spins: self.spin })
+        (self.rate > 0.0)
+            .then(|| Pace { every: Duration::from_secs_f64(f64::from(self.senders) / self.rate), spins: self.spin })
     }
 
     /// One sender's part of so many records.
