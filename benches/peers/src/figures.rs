@@ -1,5 +1,6 @@
 //! From shots to figures: medians over rounds, percentiles over all rounds' histograms.
 
+use crate::quiet;
 use serde_json::Value;
 
 /// One contestant's shots at a scenario.
@@ -69,6 +70,11 @@ impl Cell {
     /// Whether the broker got a processor before the client in every shot.
     pub(crate) fn broker_went_first(&self) -> bool {
         self.shots.iter().all(|shot| shot["broker_goes_first"] == true)
+    }
+
+    /// How much of the machine the host took during each shot, per cent.
+    pub(crate) fn taken(&self) -> Vec<f64> {
+        self.each(|shot| shot[quiet::TAKEN].as_f64())
     }
 
     /// The greatest of `send_ns` or `ack_ns` of each shot that has any, in nanoseconds.

@@ -1,15 +1,10 @@
 //! What figures were taken on and with.
 
+use crate::host;
 use serde_json::{Value, json};
 use std::fs;
 use std::process::Command;
 use std::sync::OnceLock;
-use std::time::{Duration, Instant};
-
-/// For so long a thread looks how often it is kept from running.
-const PROBE: Duration = Duration::from_secs(3);
-/// Between two readings of the clock: longer than any interrupt of its own.
-const GAP: Duration = Duration::from_micros(100);
 
 /// The machine, its system, the compilers, the commit and the command.
 pub(crate) fn description() -> Value {
@@ -42,31 +37,9 @@ fn describe() -> Value {
         "java": said("java", &["--version"]),
         "commit": said("git", &["rev-parse", "--short=12", "HEAD"]),
         "time": said("date", &["-u", "+%Y-%m-%d %H:%M UTC"]),
-        "hiccups": hiccups(),
+        "hiccups": host::hiccups(),
         "command": format!("cargo xtask peers {}", arguments.join(" ")),
     })
-}
-
-/// What the host takes away from a thread that does nothing but read the clock: no client's tail can be shorter.
-fn hiccups() -> String {
-    let start = Instant::now();
-    let (mut last, mut lost, mut longest, mut count) = (start, Duration::ZERO, Duration::ZERO, 0);
-    while last - start < PROBE {
-        let now = Instant::now();
-        let gap = now - last;
-        if gap > GAP {
-            lost += gap;
-            longest = longest.max(gap);
-            count += 1;
-        }
-        last = now;
-    }
-    let part = lost.as_secs_f64() / PROBE.as_secs_f64() * 100.0;
-    let longest = longest.as_secs_f64() * 1e3;
-    format!(
-        "a thread that only reads the clock was stopped {count} times in {} s, {part:.2} % of the time, {longest:.1} ms at most",
-        PROBE.as_secs()
-    )
 }
 
 /// The first line that a program prints; nothing where it is not there.

@@ -6,10 +6,12 @@
 mod broker;
 mod drivers;
 mod figures;
+mod host;
 mod kafka;
 mod machine;
 mod peers;
 mod plot;
+mod quiet;
 mod report;
 mod scenario;
 mod shot;
@@ -45,6 +47,10 @@ struct Options {
     /// How long a shot takes, about.
     #[arg(long, default_value_t = 1.0)]
     seconds: f64,
+
+    /// A shot during which the host took more of the machine is taken again, up to five times: the one with the least is kept.
+    #[arg(long, value_name = "PERCENT")]
+    quiet: Option<f64>,
 
     /// Trust that the drivers are built.
     #[arg(long)]
@@ -194,10 +200,11 @@ fn contest(options: &Options, drivers: &Drivers, chosen: &[Scenario], out: &Path
             }
             random.shuffle(&mut turn);
             for entry in turn {
-                let mut shot = range.shoot(scenario, entry, round)?;
+                let mut shot = quiet::shoot(options.quiet, || range.shoot(scenario, entry, round))?;
                 shot["round"] = json!(round);
                 let per_record = shot["cpu_ns"].as_f64().unwrap_or(0.0) / shot["records"].as_f64().unwrap_or(1.0);
-                eprintln!("{:<22} {:<22} {per_record:>9.1} ns", scenario.name, entry.to_string());
+                let taken = shot[quiet::TAKEN].as_f64().map(|part| format!("{part:>6.1} % taken")).unwrap_or_default();
+                eprintln!("{:<22} {:<22} {per_record:>9.1} ns{taken}", scenario.name, entry.to_string());
                 results.entry((scenario.name.clone(), entry)).or_default().push(shot);
             }
             // At once: a run that is cut short has measured something.

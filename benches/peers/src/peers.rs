@@ -69,7 +69,8 @@ impl Peer {
 impl fmt::Display for Entry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.peer, self.tuning) {
-            (Peer::Forebay, _) => f.write_str("forebay"),
+            (Peer::Forebay, Tuning::Default) => f.write_str("forebay"),
+            (Peer::Forebay, Tuning::Tuned) => f.write_str("forebay, low latency"),
             (Peer::Kernel, _) => f.write_str("kernel only"),
             (Peer::Bytes, _) => f.write_str("bytes only"),
             (Peer::Rings, _) => f.write_str("rings only"),
@@ -80,10 +81,14 @@ impl fmt::Display for Entry {
     }
 }
 
-/// Who takes part in a scenario. Forebay runs with its defaults only: that is what is claimed.
+/// Who takes part in a scenario. Forebay runs with its defaults, as that is what is claimed; where only latency counts, also with the
+/// profile for it (docs/latency.md).
 pub(crate) fn entries(scenario: &Scenario) -> Vec<Entry> {
     let entry = |peer, tuning| Entry { peer, tuning };
     let mut entries = vec![entry(Peer::Forebay, Tuning::Default)];
+    if scenario.is_paced() && scenario.linger_ms == 0 {
+        entries.push(entry(Peer::Forebay, Tuning::Tuned));
+    }
     let others: &[Peer] = match scenario.who {
         Who::Forebay | Who::Floors => &[],
         Who::Two => &[Peer::Librdkafka],
@@ -118,11 +123,12 @@ pub(crate) fn entries(scenario: &Scenario) -> Vec<Entry> {
 impl Entry {
     /// All that there can be, in the order of their colours in the plots.
     pub(crate) fn all() -> impl Iterator<Item = Entry> {
-        Peer::ALL.into_iter().flat_map(|peer| {
+        let usual = Peer::ALL.into_iter().flat_map(|peer| {
             let tunings: &[Tuning] =
                 if peer.is_another() { &[Tuning::Default, Tuning::Tuned] } else { &[Tuning::Default] };
             tunings.iter().map(move |tuning| Entry { peer, tuning: *tuning })
-        })
+        });
+        usual.chain([Entry { peer: Peer::Forebay, tuning: Tuning::Tuned }])
     }
 
     /// Whether it runs at the best settings that it has here.
@@ -156,7 +162,11 @@ impl Entry {
         match self.peer {
             Peer::Forebay => {
                 settings.push(("linger.ms", linger));
-                if let Some(memory) = scenario.memory {
+                if tuned {
+                    // `io.cpu` and `memory.lock` not: two processors are for three threads here, and locked memory has a limit.
+                    settings.push(("io.spin.us", "2000".into()));
+                    settings.push(("buffer.memory", (4 << 20).to_string()));
+                } else if let Some(memory) = scenario.memory {
                     settings.push(("buffer.memory", memory.to_string()));
                 }
                 if scenario.io_threads > 1 {

@@ -12,9 +12,9 @@ const LEFT: f64 = 170.0;
 const RIGHT: f64 = 90.0;
 const ROW: f64 = 22.0;
 /// By contestant, in the order of a scenario's cells: forebay first.
-const COLOURS: [&str; 11] = [
+const COLOURS: [&str; 12] = [
     "#d62728", "#1f77b4", "#6baed6", "#2ca02c", "#98df8a", "#9467bd", "#c5b0d5", "#7f7f7f", "#c7c7c7", "#bcbd22",
-    "#8c564b",
+    "#8c564b", "#ff7f0e",
 ];
 
 /// Draws all that there is to draw into `out`.

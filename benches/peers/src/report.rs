@@ -183,16 +183,16 @@ fn shown(value: Option<f64>) -> String {
 
 fn costs<'a>(group: impl Iterator<Item = &'a Kept>) -> String {
     let mut text = "| | client CPU, ns per record: median (least) | of which forebay's I/O thread (of several: the busiest) | by forebay's | million records/s | seconds | longest send-to-ack, ms | \
-                    records per request | bytes per record | resident, MiB | rounds |\n|---|---|---|---|---|---|---|---|---|---|---|\n"
+                    records per request | bytes per record | resident, MiB | taken by the host, % | rounds |\n|---|---|---|---|---|---|---|---|---|---|---|---|\n"
         .to_owned();
     for kept in group {
         let ours = kept.cell("forebay").map(Cell::cpu).unwrap_or_default();
-        let _ = writeln!(text, "| **{}** | | | | | | | | | | |", kept.scenario.title);
+        let _ = writeln!(text, "| **{}** | | | | | | | | | | | |", kept.scenario.title);
         for cell in &kept.cells {
             let cpu = cell.cpu();
             let _ = writeln!(
                 text,
-                "| {} | {} ({}) | {} | {} | {} | {} | {} | {} | {} | {} | {} |",
+                "| {} | {} ({}) | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} |",
                 cell.entry,
                 shown(median(&cpu)),
                 shown(least(&cpu)),
@@ -204,6 +204,7 @@ fn costs<'a>(group: impl Iterator<Item = &'a Kept>) -> String {
                 shown(median(&cell.per_request())),
                 shown(median(&cell.bytes())),
                 shown(median(&cell.memory())),
+                shown(median(&cell.taken())),
                 cell.shots.len(),
             );
         }
@@ -219,13 +220,13 @@ fn io_threads(cell: &Cell) -> String {
 
 fn latencies<'a>(group: impl Iterator<Item = &'a Kept>) -> String {
     let mut text = "| | send call, ns: p50 / p99 / p99.9 / max | of which the first after a sleep | of which settled: the eighth after it or later | send to ack, µs: p50 / p99 / p99.9 / max | client CPU, ns per record | by \
-                    forebay's | resident, MiB | rounds |\n|---|---|---|---|---|---|---|---|---|\n"
+                    forebay's | resident, MiB | taken by the host, % | rounds |\n|---|---|---|---|---|---|---|---|---|---|\n"
         .to_owned();
     let mut first = true;
     for kept in group {
         first &= kept.cells.iter().filter(|cell| cell.entry != "driver only").all(Cell::broker_went_first);
         let ours = kept.cell("forebay").map(Cell::cpu).unwrap_or_default();
-        let _ = writeln!(text, "| **{}** | | | | | | | | |", kept.scenario.title);
+        let _ = writeln!(text, "| **{}** | | | | | | | | | |", kept.scenario.title);
         for cell in &kept.cells {
             let four = |of: &str, unit: f64| {
                 let mut words: Vec<String> =
@@ -235,7 +236,7 @@ fn latencies<'a>(group: impl Iterator<Item = &'a Kept>) -> String {
             };
             let _ = writeln!(
                 text,
-                "| {} | {} | {} | {} | {} | {} | {} | {} | {} |",
+                "| {} | {} | {} | {} | {} | {} | {} | {} | {} | {} |",
                 cell.entry,
                 four("send_ns", 1.0),
                 four("send_first_ns", 1.0),
@@ -244,6 +245,7 @@ fn latencies<'a>(group: impl Iterator<Item = &'a Kept>) -> String {
                 shown(median(&cell.cpu())),
                 shown(crate::figures::ratio(&cell.cpu(), &ours)),
                 shown(median(&cell.memory())),
+                shown(median(&cell.taken())),
                 cell.shots.len(),
             );
         }

@@ -216,9 +216,11 @@ fn ack(all: &[Kept]) -> Row {
         for (quantile, name) in [(0.5, "p50"), (0.99, "p99"), (0.999, "p99.9")] {
             let of = |cell: &Cell| cell.quantile("ack_ns", quantile).map(|ns| ns / 1e3);
             let theirs = kept.peers().filter_map(of).min_by(f64::total_cmp);
-            let (Some(ours), Some(theirs)) = (forebay(kept).and_then(of), theirs) else { continue };
-            let rate = kept.scenario.rate / 1e3;
-            row.add(format!("{rate:.0} k/s {name}: {} against {} µs", grouped(ours), grouped(theirs)), ours < theirs);
+            for (entry, profile) in [("forebay", ""), ("forebay, low latency", ", low latency")] {
+                let (Some(ours), Some(theirs)) = (kept.cell(entry).and_then(of), theirs) else { continue };
+                let what = format!("{:.0} k/s{profile}, {name}", kept.scenario.rate / 1e3);
+                row.add(format!("{what}: {} against {} µs", grouped(ours), grouped(theirs)), ours < theirs);
+            }
         }
     }
     row
