@@ -8,18 +8,25 @@ use std::time::Duration;
 use super::Core;
 use crate::time::Time;
 
-/// For so long at most a look at all lanes is good enough. A record of a partition that had none, behind a backlog that is longer than
-/// this, gets in line so much later than its `linger.ms` says.
+/// For so long at most a look at all lanes is good enough. A record of a partition that was not in line then, behind a backlog that is longer
+/// than this, gets there so much later than its `linger.ms` says.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
-#[derive(Default)]
 pub(super) struct Backlog {
     /// When all lanes were last looked at.
     looked_at: Time,
+    /// When the first of the partitions that were gathering then becomes due.
+    gathered_at: Time,
     /// Something has changed since that more than progress on the ready partitions can tell.
     news: bool,
     /// The last turn went on with what an earlier one had found.
     serves: bool,
+}
+
+impl Default for Backlog {
+    fn default() -> Self {
+        Self { looked_at: Time::ZERO, gathered_at: Time::MAX, news: false, serves: false }
+    }
 }
 
 impl Core {
@@ -37,9 +44,20 @@ impl Core {
         if self.is_on_backlog() {
             self.go_on(now);
         } else {
-            (self.backlog.looked_at, self.backlog.news) = (now, false);
+            self.backlog = Backlog { looked_at: now, ..Backlog::default() };
             self.look_for_ready(now);
         }
+    }
+
+    /// A partition holds records that are due then.
+    pub(super) fn gathers_until(&mut self, due: Time) {
+        self.backlog.gathered_at = self.backlog.gathered_at.min(due);
+    }
+
+    /// When the next turn has something to do, as far as the last one knows. What has gathered gets in line at the next look, and behind a
+    /// backlog that is not for its sake: nothing more can be sent before an answer comes, and each look cuts batches that could still grow.
+    pub(super) fn next_due(&self) -> Time {
+        if self.is_on_backlog() { self.due_at } else { self.due_at.min(self.backlog.gathered_at) }
     }
 
     /// Whether the last turn did without a look at all lanes.

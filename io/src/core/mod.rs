@@ -134,7 +134,7 @@ pub struct Core {
     slept_deep: bool,
     /// When the bell was rung in that sleep; the end of time if it was not.
     rung: Time,
-    /// The next moment a partition becomes due or may try again.
+    /// The next moment a partition may try again.
     due_at: Time,
     /// When the first lane is idle that was spared although a sender wants memory.
     reclaim_at: Time,

@@ -108,7 +108,7 @@ impl Core {
 
     /// The next moment at which something happens by itself.
     fn timers(&self, now: Time) -> Time {
-        let mut until = self.due_at.min(self.next_deadline).min(self.next_sweep).min(self.closing.due());
+        let mut until = self.next_due().min(self.next_deadline).min(self.next_sweep).min(self.closing.due());
         until = until.min(self.reclaim_at).min(self.loads_due());
         for connection in self.connections.iter().flatten() {
             until = until.min(self.connection_due(connection));

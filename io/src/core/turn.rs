@@ -176,7 +176,7 @@ impl Core {
                     self.listening = true;
                 }
                 Verdict::Gathering(due) => {
-                    self.due_at = self.due_at.min(due);
+                    self.gathers_until(due);
                     self.listening = true;
                 }
                 Verdict::ToPack(broker) => {
