@@ -54,8 +54,8 @@ impl Core {
         self.backlog.gathered_at = self.backlog.gathered_at.min(due);
     }
 
-    /// When the next turn has something to do, as far as the last one knows. What has gathered gets in line at the next look, and behind a
-    /// backlog that is not for its sake: nothing more can be sent before an answer comes, and each look cuts batches that could still grow.
+    /// When the next turn has something to do, as far as the last one knows. Behind a backlog nobody wakes up for what becomes due: it gets
+    /// in line at the next look, which comes for other reasons.
     pub(super) fn next_due(&self) -> Time {
         if self.is_on_backlog() { self.due_at } else { self.due_at.min(self.backlog.gathered_at) }
     }
