@@ -25,6 +25,9 @@ pub struct Account {
     /// With senders: for a claim in progress, granted and not used yet, held by a lane and not begun, or published since the last
     /// look at the lane.
     pub with_senders: usize,
+    /// Open segments of claims that were still held when their lane was retired after the last word ([`IoSide::finish`]): theirs, until
+    /// the engine goes.
+    pub left: usize,
     /// Holds of runs that were not released, one for each run and each segment that it touches: no part of the sum.
     pub runs: usize,
 }
@@ -32,8 +35,8 @@ pub struct Account {
 impl Account {
     /// The sum of all classes: the segments of the slab.
     pub fn total(&self) -> usize {
-        let Account { free, set_aside, returned, published, open, in_flight, with_senders, runs: _ } = *self;
-        free + set_aside + returned + published + open + in_flight + with_senders
+        let Account { free, set_aside, returned, published, open, in_flight, with_senders, left, runs: _ } = *self;
+        free + set_aside + returned + published + open + in_flight + with_senders + left
     }
 }
 
@@ -41,6 +44,7 @@ impl Account {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Class {
     WithSenders,
+    Left,
     Free,
     SetAside,
     Returned,
@@ -73,6 +77,7 @@ impl Book {
             Class::WithSenders => &mut account.with_senders,
             Class::Free => &mut account.free,
             Class::SetAside => &mut account.set_aside,
+            Class::Left => &mut account.left,
             Class::Returned => &mut account.returned,
             Class::Published => &mut account.published,
             Class::Open => &mut account.open,
@@ -115,12 +120,16 @@ impl IoSide {
                 book.found(segment, Class::Published);
             }
         }
+        for segment in self.memory.left() {
+            book.found(*segment, Class::Left);
+        }
         let (mut holds, mut held) = (0, 0);
         for segment in 0..self.shared.total() as u32 {
             let count = self.memory.holds(segment);
             holds += count as usize;
-            held += usize::from(count > 0);
-            if count > 0 && !matches!(book.classes[segment as usize], Class::Open | Class::InFlight) {
+            let class = book.classes[segment as usize];
+            held += usize::from(count > 0 && class != Class::Left);
+            if count > 0 && !matches!(class, Class::Open | Class::InFlight | Class::Left) {
                 book.found(segment, Class::InFlight);
             }
         }

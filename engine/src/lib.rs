@@ -23,7 +23,8 @@
 //! - **I6** A segment has one owner: a free ring, a sender (claim or grant), a lane, the I/O side's holds, or a chain on its way
 //!   between them. It changes hands only through the pairs below.
 //!   [`IoSide::account`] walks all of them and says which.
-//! - **I7** A segment is freed when the lane has left it and every run of it was released; never by a timeout.
+//! - **I7** A segment is freed when the lane has left it and every run of it was released; never by a timeout. After the last word a
+//!   lane's claim may still be held: its open segment is left to it, and never freed.
 //! - **I8** Waiters are granted in the order in which they queued, each whole; nobody takes from the free rings while one waits.
 //! - **I9** A lane is in the ready list or the active set exactly while its state is ACTIVE or RETIRING.
 //!

@@ -29,6 +29,8 @@ pub(crate) struct Memory {
     /// Per segment: runs not released, plus one while a lane is being read in it.
     holds: Box<[u32]>,
     held: usize,
+    /// Open segments of claims that are still held after the last word: the claims', until the engine goes.
+    left: Vec<u32>,
     /// Freed since the last settle.
     freed: Vec<u32>,
     /// Freed, and not given out before their neighbours.
@@ -55,6 +57,7 @@ impl Memory {
             shift: shared.slab.view().shift(),
             holds: vec![0; total].into_boxed_slice(),
             held: 0,
+            left: Vec::new(),
             freed: Vec::with_capacity(total),
             blocks: Blocks::new(total),
             scarce_until: 0,
@@ -96,9 +99,24 @@ impl Memory {
         assert!(*holds > 0, "a segment is let go once by each that holds it");
         *holds -= 1;
         if *holds == 0 || mutant!("free_while_held") {
+            if !self.left.is_empty() && self.left.contains(&segment) {
+                return;
+            }
             self.held -= 1;
             self.freed.push(segment);
         }
+    }
+
+    /// A lane leaves this segment to a claim that outlives it: it is never free again, whatever else holds it.
+    pub(crate) fn leave(&mut self, segment: u32) {
+        self.holds[segment as usize] -= 1;
+        self.held -= 1;
+        self.left.push(segment);
+    }
+
+    /// The segments that claims were left with.
+    pub(crate) fn left(&self) -> &[u32] {
+        &self.left
     }
 
     /// A lane gives back a segment that it has not begun.

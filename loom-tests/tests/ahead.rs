@@ -2,7 +2,9 @@
 #![cfg(loom)]
 
 use forebay_engine::{ClaimError, Engine, IoSide, Lane, ProducerEnd};
-use forebay_loom_tests::{Silent, Turns, abandon, assert_at_rest, engine_ahead, explore, publish, publish_patiently};
+use forebay_loom_tests::{
+    Silent, Turns, abandon, assert_at_rest, engine, engine_ahead, explore, publish, publish_patiently,
+};
 use loom::thread;
 use std::sync::Arc;
 
@@ -107,6 +109,36 @@ fn the_links_of_a_claim_beyond_the_end_are_not_read() {
             Err(error) => assert_eq!((error, turns.of(0)), (ClaimError::Closed, &[1, 2, 3][..])),
         }
         drop(lane);
+        io.account();
+    });
+}
+
+/// The open segment as well, where a claim that is still held writes after the end: another sender that was about to take a segment must
+/// not get that one.
+#[test]
+fn the_segment_of_a_claim_that_outlives_the_engine_is_nobody_elses() {
+    explore("the_segment_of_a_claim_that_outlives_the_engine_is_nobody_elses", Some(3), || {
+        let (engine, mut io) = engine(2);
+        let end = engine.producer_end();
+        let (mut held, mut other) = (end.lane(0).expect("open"), end.lane(1).expect("open"));
+        let mut turns = Turns::default();
+        publish(&mut held, &[1]).expect("room");
+        turns.collect(&mut io);
+        turns.drain(&mut io);
+        publish(&mut other, &[10, 11]).expect("room");
+        io.settle();
+        let mut claim = held.claim(8, 8).expect("room in the open segment");
+        // Nothing is free, until the lane of the claim is retired.
+        let sender = thread::spawn(move || {
+            let refused = publish(&mut other, &[12, 13]).expect_err("never room");
+            assert!(matches!(refused, ClaimError::Full { .. } | ClaimError::Closed), "{refused:?}");
+        });
+        io.finish(&mut turns.active);
+        turns.retire(&mut io);
+        io.settle();
+        claim.put(&2_u64.to_le_bytes());
+        assert_eq!(claim.commit(), Err(ClaimError::Closed));
+        sender.join().expect("the sender");
         io.account();
     });
 }

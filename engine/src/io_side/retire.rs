@@ -54,15 +54,18 @@ impl IoSide {
                 reader.shared.finish(reader.position);
             }
             if reader.segment != NIL {
-                // What the lane has not begun. After the last word a claim that is still held, or about to be refused, may be changing
-                // the links: then they stay the claim's, until the engine goes.
+                // The segment that is open, and what the lane has not begun. After the last word a claim that is still held, or about to be
+                // refused, may be writing to the one and changing the links to the other: they stay the claim's then, until the engine goes.
                 let mut ahead = self.shared.table.next(reader.segment);
-                let quiet = reserved == reader.committed || mutant!("links_are_read_under_a_claim");
+                let claimed = reserved != reader.committed;
+                let quiet = !claimed || mutant!("links_are_read_under_a_claim");
                 while ahead != NIL && quiet && !mutant!("segments_ahead_leak") {
                     self.memory.take_back(ahead);
                     ahead = self.shared.table.next(ahead);
                 }
-                if !mutant!("a_retired_segment_leaks") {
+                if claimed && !mutant!("a_segment_is_freed_under_a_claim") {
+                    self.memory.leave(reader.segment);
+                } else if !mutant!("a_retired_segment_leaks") {
                     self.memory.let_go(reader.segment);
                 }
                 reader.segment = NIL;
@@ -85,8 +88,8 @@ impl IoSide {
     }
 
     /// No claim begins any more: the next one fails with `Closed`, and senders that wait for memory are woken with it.
-    /// Claims in progress may still commit and what is published stays readable; lanes that hold something are listed by
-    /// the next [`IoSide::collect_ready`].
+    /// Claims in progress may still commit and what is published stays readable; lanes that hold something and were not listed yet are
+    /// appended to `pending`.
     pub fn close(&mut self, pending: &mut Vec<LaneId>) {
         if self.closed {
             return;

@@ -107,7 +107,7 @@ impl Claim<'_> {
         if self.at == self.limit && self.left > 0 {
             self.segment = self.lane.segment_after(self.segment);
             self.at = 0;
-            self.limit = u64::from(self.lane.view().segment_size().min(self.left as u32));
+            self.limit = u64::from(self.lane.view().segment_size()).min(self.left as u64);
         }
     }
 

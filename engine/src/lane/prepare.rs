@@ -84,7 +84,7 @@ impl Lane {
             let (open, offset) = if offset == size { (open + 1, 0) } else { (open, offset) };
             (open, offset, offset + here as u32)
         } else {
-            (from, 0, size.min(len as u32))
+            (from, 0, len.min(size as usize) as u32)
         };
         if mutant!("an_abort_keeps_its_links") && taken.chain.count > 0 && chain.segment != NIL {
             self.rare.engine.table.set_next(chain.last, taken.chain.first);

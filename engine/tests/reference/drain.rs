@@ -93,6 +93,7 @@ impl Rest {
         let mut lanes = before.clone();
         self.io.retire(&mut lanes, &mut gone);
         let finished = self.finished;
+        let mut left = 0;
         for lane in before {
             let active = lanes.contains(&lane);
             let queue = self.queue(lane);
@@ -104,7 +105,9 @@ impl Rest {
             }
             let busy = !queue.bytes.is_empty() || (queue.claimed && !finished);
             assert_eq!(active, busy, "drained lanes retire, and only they");
+            left += usize::from(!active && (queue.claimed || queue.refused));
         }
+        self.left += left;
         self.active = lanes;
         self.gone.extend(gone);
         self.forget();

@@ -36,6 +36,8 @@ pub(crate) struct Queue {
     pub(crate) active: bool,
     /// Its producer is writing a record.
     pub(crate) claimed: bool,
+    /// Its producer has written one, and was refused: the I/O side cannot tell that from the former.
+    pub(crate) refused: bool,
     /// Segments committed since the I/O side last looked.
     pub(crate) unseen: usize,
     /// Segments that the lane holds and has not begun.
@@ -77,6 +79,8 @@ pub(crate) struct Rest {
     pub(crate) asleep: Option<Asleep>,
     /// The oldest waiter has left since the last settle.
     pub(crate) abandoned: bool,
+    /// Claims that were still held when their lane was retired.
+    pub(crate) left: usize,
     /// Segments that the claim in progress took.
     pub(crate) claiming: usize,
     /// Segments of records that were refused at the end: nobody will read them, and the engine is over.
@@ -148,6 +152,7 @@ impl Rest {
         let ahead: usize = self.queues.iter().flatten().map(|queue| queue.ahead).sum();
         let senders = granted + unseen + ahead + self.claiming + self.lost;
         assert_eq!(account.with_senders, senders, "what senders have: {account:?}");
+        assert!(account.left <= self.left, "what claims were left with: {account:?}");
         assert_eq!(account.total(), self.io.total_segments(), "{account:?}");
         let touched: usize = self.held.iter().map(|held| self.io.segments_of(&held.run)).sum();
         assert_eq!(account.runs, touched, "{account:?}");

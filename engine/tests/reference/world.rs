@@ -45,6 +45,7 @@ impl World {
             abandoned: false,
             claiming: 0,
             lost: 0,
+            left: 0,
             closed: false,
             finished: false,
         };
@@ -184,6 +185,7 @@ impl World {
             }
             Some(Err(error)) => {
                 assert!(finished && error == ClaimError::Closed);
+                queue.refused = true;
                 rest.lost += claiming;
             }
         }
@@ -231,7 +233,7 @@ impl World {
         rest.check();
         assert!(rest.queues.iter().flatten().all(|queue| queue.bytes.is_empty()));
         let account = rest.io.account();
-        assert_eq!(account.free + rest.lost, rest.io.total_segments(), "a segment is lost: {account:?}");
+        assert_eq!(account.free + rest.lost + account.left, rest.io.total_segments(), "a segment is lost: {account:?}");
         assert_eq!((rest.io.held_segments(), rest.io.waiting_senders()), (0, 0));
     }
 }
