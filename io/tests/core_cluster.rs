@@ -289,3 +289,62 @@ fn metadata_that_asks_for_quiet_is_obeyed() {
     w.delivered(2);
     assert!(w.now.since(begin) >= secs(5) && w.now.since(begin) < ms(5_100), "the broker's quota is used up");
 }
+
+/// A broker that is only starting, or that fails to answer, names no brokers, and one error for every topic.
+#[test]
+fn an_error_of_the_whole_answer_fails_no_topics_records_and_a_strange_one_of_a_topic_passes() {
+    for (code, nobody) in [(29, true), (-1, true), (-1, false), (9_999, false)] {
+        let mut w = World::new(config(), 1);
+        let mut lane = w.lane(0);
+        w.send(&mut lane, 0, 100);
+        w.delivered(1);
+        w.cluster.topic_error = code;
+        w.cluster.brokers = nobody.then(Vec::new);
+        let asked = w.cluster.metadata_requests;
+        w.request(Request::WantMore(w.topic));
+        assert!(w.run_until(secs(5), |w| w.cluster.metadata_requests > asked + 2), "it is asked again");
+        w.send(&mut lane, 1, 100);
+        w.delivered(2);
+        assert!(w.failures().is_empty(), "{code}: {:?}", w.failures());
+        w.cluster.topic_error = 0;
+        w.cluster.brokers = None;
+        let asked = w.cluster.metadata_requests;
+        assert!(w.run_until(secs(3), |w| w.cluster.metadata_requests > asked));
+        assert_eq!(w.topics.entry(w.topic).map(|entry| (entry.partitions(), entry.error())), Some((1, 0)));
+    }
+}
+
+/// Whoever waits for a partition that there was not does not wait for `metadata.max.age.ms`.
+#[test]
+fn a_partition_that_is_asked_for_is_looked_for_at_once() {
+    let mut w = World::new(config(), 1);
+    let mut lane = w.lane(0);
+    w.send(&mut lane, 0, 100);
+    w.delivered(1);
+    w.run(secs(1));
+    w.cluster.partitions.push(core_support::Partition::default());
+    w.request(Request::WantMore(w.topic));
+    assert!(w.run_until(secs(1), |w| w.topics.entry(w.topic).is_some_and(|entry| entry.partitions() == 2)));
+}
+
+/// It would not read before its quota is whole again (KIP-219).
+#[test]
+fn metadata_is_asked_of_a_broker_that_has_not_asked_for_quiet() {
+    let mut w = World::new(config(), 2);
+    w.cluster.nodes = 2;
+    w.cluster.partitions[1].leader = 1;
+    let mut lanes = [w.lane(0), w.lane(1)];
+    w.send(&mut lanes[1], 0, 100);
+    w.delivered(1);
+    w.cluster.throttle_ms = 60_000;
+    w.send(&mut lanes[0], 1, 100);
+    w.delivered(2);
+    w.cluster.throttle_ms = 0;
+    w.run(secs(1));
+    for _ in 0..3 {
+        let asked = w.cluster.metadata_from.len();
+        w.request(Request::WantMore(w.topic));
+        assert!(w.run_until(secs(1), |w| w.cluster.metadata_from.len() > asked));
+        assert_eq!(w.cluster.metadata_from.last(), Some(&1));
+    }
+}

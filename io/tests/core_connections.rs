@@ -3,7 +3,7 @@
 mod core_support;
 
 use core_support::{Act, World, between, config, ms, secs, within_a_fifth};
-use forebay_io::core::CoreConfig;
+use forebay_io::core::{Acks, ConnId, CoreConfig};
 
 #[test]
 fn reconnects_back_off_twofold_up_to_a_limit_and_begin_anew_after_a_success() {
@@ -174,4 +174,85 @@ fn an_answer_after_its_request_timed_out_is_not_listened_to() {
     w.finish_close(conn);
     w.delivered(2);
     assert_eq!(w.cluster.partitions[0].log, [0, 1], "once");
+}
+
+/// A connection that worked, and was given up for an answer that did not come, says nothing of how long a setup takes.
+#[test]
+fn after_a_lost_answer_the_next_setup_has_the_usual_time() {
+    let bootstrap = vec!["entry:9092".to_owned()];
+    let mut w = World::new(CoreConfig { request_timeout: secs(1), bootstrap, ..config() }, 1);
+    let mut lane = w.lane(0);
+    w.send(&mut lane, 0, 100);
+    w.delivered(1);
+    // Longer than a setup may take, so that its time is over.
+    w.run(secs(40));
+    let before = w.connects.len();
+    w.deaf.insert(0);
+    w.send(&mut lane, 1, 100);
+    w.run(secs(60));
+    let attempts = w.connects.iter().zip(&w.connected_at).skip(before);
+    let to_the_node: Vec<_> = attempts.filter(|(to, _)| to.0 == "node0").map(|(_, at)| *at).collect();
+    let pause = between(&to_the_node)[0];
+    assert!(pause <= secs(10).mul_f64(1.201) + ms(200), "{pause:?}");
+}
+
+/// A second record is in a request, of which TLS has all and the socket nothing yet. Answers its connection, and the request.
+fn encrypted(w: &mut World) -> (ConnId, Vec<u8>) {
+    let mut lane = w.lane(0);
+    w.send(&mut lane, 0, 100);
+    w.delivered(1);
+    w.stalled = true;
+    w.send(&mut lane, 1, 100);
+    w.run(ms(50));
+    let conn = w.open_links().into_iter().find(|conn| w.core.wants_write(*conn)).expect("a request is there");
+    let mut bytes = Vec::new();
+    w.core.transmit(conn, |slice| {
+        bytes.extend_from_slice(slice);
+        true
+    });
+    w.core.taken(conn, bytes.len(), w.now);
+    w.step();
+    assert_eq!(w.records_reported(), 1, "not written, so not delivered, with acks=0 either");
+    (conn, bytes)
+}
+
+/// The socket has taken all of it, and the driver reads before it says so.
+#[test]
+fn an_answer_may_come_before_all_that_was_encrypted_is_written() {
+    let mut w = World::new(config(), 1);
+    let (conn, mut request) = encrypted(&mut w);
+    let (answer, open) = w.cluster.serve(0, conn, &mut request);
+    assert!(open && !answer.is_empty());
+    w.core.received(conn, &answer, w.now);
+    w.step();
+    assert_eq!((w.records_delivered(), w.open_links().contains(&conn)), (2, true));
+}
+
+/// What TLS has, it may get to the broker at any time, however little of it the socket has taken yet.
+#[test]
+fn what_is_encrypted_is_in_doubt_when_its_connection_is_lost() {
+    for acks in [Acks::All, Acks::None] {
+        let config = CoreConfig {
+            acks,
+            enable_idempotence: acks == Acks::All,
+            delivery_timeout: secs(3),
+            request_timeout: secs(1),
+            ..config()
+        };
+        let mut w = World::new(config, 1);
+        let (conn, _) = encrypted(&mut w);
+        w.unreachable = true;
+        w.finish_close(conn);
+        assert!(w.run_until(secs(10), |w| w.records_reported() == 2));
+        assert!(w.failures()[0].possibly_appended, "{acks:?}: {:?}", w.failures());
+    }
+}
+
+#[test]
+fn with_acks_0_what_was_encrypted_is_delivered_when_it_is_written() {
+    let mut w = World::new(CoreConfig { acks: Acks::None, enable_idempotence: false, ..config() }, 1);
+    let (conn, _) = encrypted(&mut w);
+    w.core.let_out(conn, w.now);
+    w.step();
+    assert_eq!((w.records_delivered(), w.core.wants_write(conn)), (2, false));
 }

@@ -59,3 +59,26 @@ fn a_leader_that_lets_nobody_in_fails_its_own_records_and_is_asked_again() {
     w.send(&mut lane, 3, 100);
     assert!(w.run_until(secs(5), |w| w.records_delivered() == 2), "{:?}", w.reports);
 }
+
+/// What is wrong may have been put right long ago: the first record finds out, and need not fail for that.
+#[test]
+fn a_leader_that_let_nobody_in_once_is_tried_before_anything_fails() {
+    // Nothing is opened while records gather.
+    let mut w = World::new(CoreConfig { linger: std::time::Duration::ZERO, ..config() }, 2);
+    w.cluster.nodes = 2;
+    w.cluster.partitions[1].leader = 1;
+    let (mut others, mut lane) = (w.lane(0), w.lane(1));
+    w.send(&mut others, 0, 100);
+    w.delivered(1);
+    // The other broker is well, so that nothing but records goes to this one.
+    let before = w.open_links();
+    w.send(&mut lane, 1, 100);
+    w.delivered(2);
+    for conn in w.open_links().into_iter().filter(|conn| !before.contains(conn)) {
+        w.core.untrusted(conn, "a token that nobody would give");
+        w.finish_close(conn);
+    }
+    w.run(secs(100));
+    w.send(&mut lane, 2, 100);
+    w.delivered(3);
+}

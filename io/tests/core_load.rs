@@ -107,6 +107,27 @@ fn a_partition_without_a_leader_gets_nothing() {
 }
 
 #[test]
+fn a_partition_without_a_leader_gets_nothing_where_nothing_is_weighed_either() {
+    let config = CoreConfig { adaptive_partitioning: false, metadata_max_age: ms(50), ..config() };
+    let (mut w, mut lanes) = world(config);
+    w.cluster.partitions[2].leader = -1;
+    w.run(ms(200));
+    w.deaf.insert(1);
+    for _ in 0..3 {
+        assert!(w.send(&mut lanes[1], 9, BATCH));
+        draw(&w);
+        w.run(Duration::from_millis(20));
+    }
+    assert_eq!(weights(&w), [1, 1, 0], "and what waits does not count");
+    w.cluster.partitions[2].leader = 2;
+    w.run(ms(200));
+    draw(&w);
+    assert!(w.send(&mut lanes[0], 9, BATCH));
+    w.run(ms(50));
+    assert!(weights(&w).is_empty());
+}
+
+#[test]
 fn records_that_only_gather_are_no_backlog() {
     let (mut w, mut lanes) = world(CoreConfig { availability_timeout: ms(1), ..config() });
     w.core.turn(w.now);

@@ -294,3 +294,24 @@ fn lanes_of_dropped_senders_are_forgotten_and_their_numbers_used_again() {
     }
     assert_eq!(w.core.free_segments(), w.core.total_segments());
 }
+
+/// Kafka gathers its answers in hash tables: of many partitions they come in no order.
+#[test]
+fn answers_in_any_order_are_those_of_their_partitions() {
+    for produce_max in [11, 13] {
+        let mut w = World::new(CoreConfig { enable_idempotence: false, ..config() }, 200);
+        (w.cluster.produce_max, w.cluster.metadata_max, w.cluster.topic_id) = (produce_max, 13, [7; 16]);
+        w.cluster.hashes = true;
+        w.cluster.act = Box::new(|seen| if seen.partition % 3 == 0 { Act::Refuse(87) } else { Act::Normal });
+        let mut lanes: Vec<_> = (0..200).map(|partition| w.lane(partition)).collect();
+        for (id, lane) in lanes.iter_mut().enumerate() {
+            assert!(w.send(lane, id as u64, 100));
+        }
+        assert!(w.run_until(secs(5), |w| w.records_reported() == 200));
+        assert!(w.cluster.requests < 10, "many partitions in a request");
+        for (partition, lane) in lanes.iter().enumerate() {
+            let report = w.reports.iter().find(|report| report.lane == lane.id()).expect("one for each");
+            assert_eq!(report.result.is_err(), partition % 3 == 0, "{partition}: {:?}", report.result);
+        }
+    }
+}

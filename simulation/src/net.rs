@@ -19,6 +19,8 @@ pub(crate) struct Link {
     pub(crate) node: usize,
     /// Of the broker, when the connection was made.
     generation: u32,
+    /// Bytes that the client's TLS has taken and its system has not.
+    encrypted: VecDeque<u8>,
     /// Bytes that the client's system has taken and the broker's has not.
     in_transit: usize,
     /// Arrived, not yet read by the broker.
@@ -101,6 +103,7 @@ impl World {
                 conn,
                 node,
                 generation: self.cluster.nodes[node].generation,
+                encrypted: VecDeque::new(),
                 in_transit: 0,
                 arrived: Vec::new(),
                 serving: false,
@@ -124,6 +127,8 @@ impl World {
         self.attempts.retain(|other| *other != conn);
         self.opened.retain(|other| other.0 != conn);
         let Some(link) = self.by_conn.remove(&conn) else { return };
+        // TLS says goodbye, behind what it still has.
+        self.let_through(link);
         let zombie = self.cluster.has(Trouble::Zombies) && self.rng.bool();
         let of = &mut self.links[link];
         of.closed = true;
@@ -140,30 +145,74 @@ impl World {
 
     /// The client's system takes bytes to write, as many as it has room for. Answers how many.
     pub(crate) fn write(&mut self, link: usize) -> usize {
-        let latency = self.latency();
-        let of = &mut self.links[link];
-        let room = self.plan.send_buffer.saturating_sub(of.in_transit);
-        if room == 0 || of.broken.is_some() {
+        let Some(most) = self.plan.encrypted else { return self.write_plain(link) };
+        let mut moved = self.let_through(link);
+        while self.links[link].encrypted.is_empty() && self.links[link].broken.is_none() {
+            let conn = self.links[link].conn;
+            self.core.let_out(conn, self.now);
+            let taken = self.show(conn, most);
+            if taken.is_empty() {
+                break;
+            }
+            self.core.taken(conn, taken.len(), self.now);
+            self.links[link].encrypted.extend(taken);
+            moved += self.let_through(link);
+        }
+        moved
+    }
+
+    fn write_plain(&mut self, link: usize) -> usize {
+        let (conn, room) = (self.links[link].conn, self.room(link));
+        if room == 0 {
             return 0;
         }
-        let mut bytes = Vec::new();
-        self.core.transmit(of.conn, |slice| {
-            let take = (room - bytes.len()).min(slice.len());
-            bytes.extend_from_slice(&slice[..take]);
-            bytes.len() < room
-        });
+        let bytes = self.show(conn, room);
         let len = bytes.len();
         if len > 0 {
-            of.in_transit += len;
-            if !of.half_open && !of.gone {
-                let at = of.last_to_broker.max(self.now + latency).max(of.stalled_until);
-                of.last_to_broker = at;
-                self.events.add(at, Event::ToBroker { link, bytes });
-            }
-            let conn = of.conn;
+            self.send(link, bytes);
             self.core.written(conn, len, self.now);
         }
         len
+    }
+
+    /// What is encrypted goes to the client's system, as far as there is room.
+    fn let_through(&mut self, link: usize) -> usize {
+        let room = self.room(link);
+        let of = &mut self.links[link];
+        let len = room.min(of.encrypted.len());
+        let bytes: Vec<u8> = of.encrypted.drain(..len).collect();
+        if len > 0 {
+            self.send(link, bytes);
+        }
+        len
+    }
+
+    /// How many bytes the client's system has room for.
+    fn room(&self, link: usize) -> usize {
+        let of = &self.links[link];
+        if of.broken.is_some() { 0 } else { self.plan.send_buffer.saturating_sub(of.in_transit) }
+    }
+
+    /// The first bytes that a connection has to write.
+    fn show(&self, conn: ConnId, most: usize) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        self.core.transmit(conn, |slice| {
+            let take = (most - bytes.len()).min(slice.len());
+            bytes.extend_from_slice(&slice[..take]);
+            bytes.len() < most
+        });
+        bytes
+    }
+
+    fn send(&mut self, link: usize, bytes: Vec<u8>) {
+        let latency = self.latency();
+        let of = &mut self.links[link];
+        of.in_transit += bytes.len();
+        if !of.half_open && !of.gone {
+            let at = of.last_to_broker.max(self.now + latency).max(of.stalled_until);
+            of.last_to_broker = at;
+            self.events.add(at, Event::ToBroker { link, bytes });
+        }
     }
 
     pub(crate) fn arrive_at_broker(&mut self, link: usize, bytes: &[u8]) {

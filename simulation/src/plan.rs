@@ -132,6 +132,8 @@ pub(crate) struct Plan {
     /// Bytes that the system's send buffer holds.
     pub(crate) send_buffer: usize,
     /// Bytes that arrive at once.
+    /// At most so many bytes are encrypted at once, and in nobody's hands until the client's system has taken them. None: they are not.
+    pub(crate) encrypted: Option<usize>,
     pub(crate) read_limit: usize,
     /// The highest Produce version of each broker.
     pub(crate) produce_max: Vec<i16>,
@@ -217,6 +219,8 @@ impl Plan {
                 () if sick_partition || rng.bool() => 1 << 20,
                 () => rng.usize(200..8_000),
             },
+            // Of a generator of its own, as above.
+            encrypted: [None, None, Some(600), Some(64 << 10)][rng.clone().usize(..4)],
             read_limit: if rng.bool() { usize::MAX } else { rng.usize(1..200) },
             produce_max: (0..nodes).map(|_| [7, 9, 11, 12, 13, 13, 13][rng.usize(..7)]).collect(),
             metadata_max: [9, 12, 13, 13][rng.usize(..4)],

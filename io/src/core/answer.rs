@@ -27,7 +27,10 @@ impl Core {
     ) -> Result<(), String> {
         let mut produced = std::mem::take(&mut self.scratch.produced);
         produced.clear();
-        let parsed = self.read_answers(id, body, &mut produced);
+        let mut sorted = std::mem::take(&mut self.scratch.sorted);
+        sorted.clear();
+        let parsed = self.read_answers(id, body, &mut produced, &mut sorted);
+        self.scratch.sorted = sorted;
         let result = parsed.map(|response| {
             let version = self.requests.get(id).version;
             let mut batches = std::mem::take(&mut self.scratch.batches);
@@ -49,25 +52,42 @@ impl Core {
         id: RequestId,
         body: &[u8],
         produced: &mut Vec<Produced>,
+        sorted: &mut Vec<u32>,
     ) -> Result<ProduceResponse, String> {
         let request = self.requests.get(id);
-        let is = |number: usize, topic: TopicRef<'_>, index: i32| {
-            let Some(batch) = request.batches.get(number) else { return false };
-            let partition = &self.partitions[self.batches.get(*batch).partition as usize];
-            partition.index == index
-                && match topic {
-                    TopicRef::Name(name) => name == self.metadata.name(partition.topic),
-                    // The id may have changed since the request was made: it is looked up where the request says.
-                    TopicRef::Id(id) => request.topic_ids.get(number).is_some_and(|asked| *asked == id),
-                }
+        let count = request.batches.len();
+        let of = |number: usize| &self.partitions[self.batches.get(request.batches[number]).partition as usize];
+        // Where a batch of the request lies to a topic's partition, in the order of topics and partitions.
+        let compare = |number: usize, topic: TopicRef<'_>, index: i32| {
+            let partition = of(number);
+            let by_topic = match topic {
+                TopicRef::Name(name) => self.metadata.name(partition.topic).cmp(name),
+                // The id may have changed since the request was made: it is looked up where the request says.
+                TopicRef::Id(id) => request.topic_ids[number].cmp(&id),
+            };
+            by_topic.then(partition.index.cmp(&index))
         };
         let mut strange = None;
         let response = parse_response(request.version, body, |answer| {
-            // In the order of the request, from every broker seen so far.
+            // In the order of the request, if a broker keeps that. Kafka has them in hash tables meanwhile: of many they come in any order.
             let next = produced.len();
-            let found = is(next, answer.topic, answer.index)
-                .then_some(next)
-                .or_else(|| (0..request.batches.len()).find(|number| is(*number, answer.topic, answer.index)));
+            let found = if next < count && compare(next, answer.topic, answer.index).is_eq() {
+                Some(next)
+            } else {
+                if sorted.is_empty() {
+                    sorted.extend(0..count as u32);
+                    sorted.sort_unstable_by(|a, b| {
+                        let (b, other) = (*b as usize, of(*b as usize));
+                        let topic = match answer.topic {
+                            TopicRef::Name(_) => TopicRef::Name(self.metadata.name(other.topic)),
+                            TopicRef::Id(_) => TopicRef::Id(request.topic_ids[b]),
+                        };
+                        compare(*a as usize, topic, other.index)
+                    });
+                }
+                let place = sorted.binary_search_by(|number| compare(*number as usize, answer.topic, answer.index));
+                place.ok().map(|place| sorted[place] as usize)
+            };
             match found {
                 Some(number) => produced.push(Produced::new(number, &answer)),
                 None => strange = Some(format!("an answer for a partition not asked about: {:?}", answer.topic)),

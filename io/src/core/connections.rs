@@ -96,13 +96,14 @@ impl Core {
         self.connection(id).filter(|c| c.phase == Phase::Ready).map(|c| c.id)
     }
 
-    /// Of the connections that are ready the one with the least to do.
-    pub(super) fn any_ready_connection(&self) -> Option<ConnId> {
+    /// Of the connections that are ready the one with the least to do, if possible of a broker that has not asked for quiet (KIP-219):
+    /// it would not read.
+    pub(super) fn any_ready_connection(&self, now: Time) -> Option<ConnId> {
         self.connections
             .iter()
             .flatten()
             .filter(|c| c.phase == Phase::Ready)
-            .min_by_key(|c| c.queue.len() + c.waiting.len())
+            .min_by_key(|c| (self.brokers.get(c.broker).throttled_until > now, c.queue.len() + c.waiting.len()))
             .map(|c| c.id)
     }
 
@@ -217,6 +218,8 @@ impl Core {
     pub(super) fn ready(&mut self, conn: ConnId) {
         let Some(connection) = self.connection_mut(conn) else { return };
         connection.phase = Phase::Ready;
+        // What is closed later is not late for its setup.
+        connection.setup_by = Time::MAX;
         let broker = connection.broker;
         if self.cfg.sasl {
             self.meter_authentication(true);

@@ -56,7 +56,7 @@ impl Core {
         if self.idempotence.due() > now || self.closing.is_over() {
             return;
         }
-        let Some(conn) = self.any_ready_connection() else {
+        let Some(conn) = self.any_ready_connection(now) else {
             if let Some(at) = self.connect_anywhere(now) {
                 self.due_at = self.due_at.min(at);
             }

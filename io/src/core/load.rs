@@ -81,9 +81,12 @@ impl Core {
     /// Looks at what waits where a look is due, and publishes the shares that follow. To be called when everything that can
     /// be sent was: what is left waits for its broker.
     pub(super) fn weigh_loads(&mut self, now: Time) {
-        if !self.cfg.adaptive_partitioning || now < self.loads.next {
+        if now < self.loads.next {
             return;
         }
+        // Without it only who leads counts: what has no leader is not drawn (Java's `availablePartitionsForTopic`).
+        let adaptive = self.cfg.adaptive_partitioning;
+        let timeout = if adaptive { self.cfg.availability_timeout } else { Duration::ZERO };
         let hand = self.cfg.hand;
         let mut loads = std::mem::take(&mut self.loads);
         loads.round += 1;
@@ -100,11 +103,12 @@ impl Core {
         for at in 0..active {
             let number = self.active[at];
             let (topic, index) = (self.partitions[number as usize].topic, self.partitions[number as usize].index);
-            if loads.topic(topic, hand).is_none() {
+            looks += 1;
+            if loads.topic(topic, hand).is_none() || !adaptive {
                 continue;
             }
             let (waiting, due) = self.waiting(number, pressure, now);
-            looks += 1 + self.partitions[number as usize].lanes.len() as u32;
+            looks += self.partitions[number as usize].lanes.len() as u32;
             if due && let Some(broker) = self.brokers.find(self.metadata.leader(topic, index).node) {
                 self.brokers.get_mut(broker).owed = true;
             }
@@ -121,7 +125,7 @@ impl Core {
         for id in &loads.seen {
             let Some(Some(topic)) = loads.topics.get_mut(id.index()) else { continue };
             for (index, place) in topic.waiting.iter_mut().enumerate() {
-                if !is_available(&self.metadata, &self.brokers, self.cfg.availability_timeout, *id, index, now) {
+                if !is_available(&self.metadata, &self.brokers, timeout, *id, index, now) {
                     *place = None;
                 }
             }
@@ -140,7 +144,7 @@ impl Core {
     /// cores that is another's turn, and what waits here would be told as it was once.
     pub(super) fn loads_due(&self) -> Time {
         let alone = self.cfg.hand == Hand::ALL;
-        if alone || !self.cfg.adaptive_partitioning || self.active.is_empty() { Time::MAX } else { self.loads.next }
+        if alone || self.active.is_empty() { Time::MAX } else { self.loads.next }
     }
 
     /// Bytes that wait for a partition's broker, and whether they could be sent if that took them.

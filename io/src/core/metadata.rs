@@ -108,11 +108,7 @@ impl Metadata {
     /// Why nothing can be sent to a topic, if waiting does not help.
     pub(crate) fn refusal(&self, topic: TopicId) -> Option<DeliveryFailure> {
         let code = self.topic(topic)?.error;
-        let hopeless = !matches!(
-            code.class(),
-            ErrorClass::None | ErrorClass::Retriable | ErrorClass::RetriableRefresh | ErrorClass::Rebootstrap
-        );
-        hopeless
+        code.refuses_topic()
             .then_some(DeliveryFailure { kind: FailureKind::Broker { code, message: None }, possibly_appended: false })
     }
 
@@ -178,8 +174,7 @@ impl Metadata {
         let Some(topic) = self.topic_mut(id) else { return Learned::Known };
         topic.error = meta.error;
         if !meta.error.is_none() && meta.partitions.is_empty() {
-            let waits = matches!(meta.error.class(), ErrorClass::Retriable | ErrorClass::RetriableRefresh);
-            return if waits { Learned::Missing } else { Learned::Known };
+            return if meta.error.refuses_topic() { Learned::Known } else { Learned::Missing };
         }
         let recreated = topic.kafka_id != meta.id && !mutant!("a_topic_made_anew_is_not_noticed");
         let named_before = topic.kafka_id != [0; 16];
@@ -219,7 +214,7 @@ impl Core {
         }
     }
 
-    /// A partition's leader is not known.
+    /// A partition's leader is not known, nor, maybe, the partition.
     pub(super) fn want_leader(&mut self, id: TopicId, now: Time) {
         self.use_topic(id, now);
         self.metadata.want();
@@ -270,7 +265,7 @@ impl Core {
         if self.brokers.knows_nodes() {
             self.metadata.trying_since.get_or_insert(now);
         }
-        let Some(conn) = self.any_ready_connection() else {
+        let Some(conn) = self.any_ready_connection(now) else {
             if let Some(at) = self.connect_anywhere(now) {
                 self.due_at = self.due_at.min(at);
             }
@@ -305,6 +300,8 @@ impl Core {
     pub(super) fn learn(&mut self, answer: &control::Metadata, now: Time) {
         self.metadata.asked = None;
         self.metadata.learned_at = now;
+        // Leaders may have changed: who is in line for one of them is found anew.
+        self.news();
         let mut missing = !answer.error.is_none() || answer.brokers.is_empty();
         if answer.error.class() == ErrorClass::Rebootstrap && self.cfg.rebootstrap.is_some() {
             self.rebootstrap();
@@ -319,7 +316,10 @@ impl Core {
                 }
             }
         }
-        for meta in &answer.topics {
+        // An answer that is an error as a whole says nothing of any topic, and neither does one of a broker that knows no brokers (yet):
+        // each topic has an error then, which may be any.
+        let topics = if missing { &[][..] } else { &answer.topics[..] };
+        for meta in topics {
             let Some(id) = meta.name.as_deref().and_then(|name| self.metadata.by_name.get(name).copied()) else {
                 continue;
             };

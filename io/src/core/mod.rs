@@ -162,6 +162,7 @@ struct Scratch {
     to_pack: Vec<u32>,
     batches: Vec<batch::BatchId>,
     produced: Vec<Produced>,
+    sorted: Vec<u32>,
 }
 
 impl Core {
@@ -232,6 +233,7 @@ impl Core {
         self.news();
         match request {
             Request::WantTopic(topic) => self.want_topic(topic, now),
+            Request::WantMore(topic) => self.want_leader(topic, now),
             Request::Flush { token } => {
                 if !mutant!("a_flush_does_not_look") {
                     self.look_at_everything(now);

@@ -55,6 +55,8 @@ pub enum Command {
 pub enum Request {
     /// Somebody waits for the partitions of this topic.
     WantTopic(TopicId),
+    /// Somebody waits for a partition that this topic has not had so far: it may have grown.
+    WantMore(TopicId),
     /// Send everything published so far at once; a [`Flushed`] with the token follows when all of it has an outcome.
     Flush {
         /// Chosen by the caller.

@@ -37,6 +37,8 @@ pub(crate) struct Outgoing {
     pub(crate) len: usize,
     /// Bytes that a socket has accepted.
     pub(crate) written: usize,
+    /// Bytes behind those that whoever encrypts has, who may get them into the socket at any time.
+    pub(crate) taken: usize,
     /// For the measure of the link that its answer gives.
     pub(crate) departure: Departure,
 }
@@ -44,6 +46,11 @@ pub(crate) struct Outgoing {
 impl Outgoing {
     pub(crate) fn is_written(&self) -> bool {
         self.written == self.len
+    }
+
+    /// Whether a broker may have, or get, all of it.
+    pub(crate) fn may_arrive(&self) -> bool {
+        self.written + self.taken >= self.len
     }
 }
 
@@ -69,6 +76,7 @@ impl Requests {
                 topic_ids: Vec::new(),
                 len: 0,
                 written: 0,
+                taken: 0,
                 departure: Departure::default(),
             });
             self.free.reserve(self.slots.capacity());
@@ -98,6 +106,7 @@ impl Requests {
         request.topic_ids.clear();
         request.len = 0;
         request.written = 0;
+        request.taken = 0;
         self.free.push(id.0);
     }
 }

@@ -85,10 +85,11 @@ impl Core {
 
     /// A request's connection is gone: nothing can write its bytes any more, and no answer will come.
     pub(super) fn lose_request(&mut self, request: RequestId, now: Time) {
+        // A request of which the broker cannot have the end cannot have been understood.
+        let may_arrive = self.requests.get(request).may_arrive() && !mutant!("what_is_encrypted_is_not_in_doubt");
         let batches = std::mem::take(&mut self.requests.get_mut(request).batches);
         for id in batches.iter().copied() {
-            // A request that was not written to its end cannot have been understood.
-            let written = self.batches.get(id).written;
+            let written = self.batches.get(id).written || may_arrive;
             self.leave_request(id);
             let batch = self.batches.get_mut(id);
             batch.maybe_appended |= written && !mutant!("a_lost_answer_means_not_appended");

@@ -1,5 +1,7 @@
 //! Bytes out: framing and record bytes interleaved, straight from where they are.
 
+use forebay_engine::mutant;
+
 use super::Core;
 use super::ports::ConnId;
 use super::report::Delivered;
@@ -49,6 +51,45 @@ impl Core {
         from == request.framing.len() || show(&request.framing[from..])
     }
 
+    /// The first `n` bytes of what [`Core::transmit`] showed are with whoever encrypts them, and may get into the socket at any time
+    /// from now on, in part or as a whole. [`Core::let_out`] is to follow before more is taken.
+    ///
+    /// A broker may answer them before that. So what is answered counts as written: if the connection is lost, nobody knows whether it
+    /// was. What is not answered is delivered when it is written, and in doubt until then.
+    pub fn taken(&mut self, conn: ConnId, mut n: usize, now: Time) {
+        while n > 0 && !mutant!("what_is_encrypted_is_not_in_doubt") {
+            let Some(id) = self.connection(conn).and_then(|c| c.queue.front()).copied() else { return };
+            let request = self.requests.get(id);
+            if !self.is_answered(request.kind) {
+                break;
+            }
+            let step = n.min(request.len - request.written);
+            self.written(conn, step, now);
+            n -= step;
+        }
+        let Core { connections, requests, .. } = self;
+        let Some(connection) = connections.get(conn.index()).and_then(Option::as_ref).filter(|c| c.id == conn) else {
+            return;
+        };
+        for id in &connection.queue {
+            let request = requests.get_mut(*id);
+            request.taken = n.min(request.len - request.written);
+            n -= request.taken;
+        }
+    }
+
+    /// All that was taken is written.
+    pub fn let_out(&mut self, conn: ConnId, now: Time) {
+        let Some(connection) = self.connection(conn) else { return };
+        let n = connection.queue.iter().map(|id| self.requests.get(*id).taken).sum();
+        self.written(conn, n, now);
+    }
+
+    /// Whether a broker answers such a request.
+    fn is_answered(&self, kind: Kind) -> bool {
+        kind != Kind::Produce || self.answers()
+    }
+
     /// The first `n` bytes of what [`Core::transmit`] showed were written.
     pub fn written(&mut self, conn: ConnId, mut n: usize, now: Time) {
         if let Some(broker) = self.connection(conn).map(|c| c.broker) {
@@ -60,6 +101,7 @@ impl Core {
             let request = self.requests.get_mut(id);
             let step = n.min(request.len - request.written);
             request.written += step;
+            request.taken = request.taken.saturating_sub(step);
             n -= step;
             let whole = request.is_written();
             let Some(connection) = self.connection_mut(conn) else { return };
@@ -80,7 +122,7 @@ impl Core {
             batch.written = true;
             batch.attempts = batch.attempts.saturating_add(1);
         }
-        if request.kind != Kind::Produce || self.answers() {
+        if self.is_answered(request.kind) {
             if let Some(connection) = self.connection_mut(conn) {
                 connection.waiting.push_back(id);
             }

@@ -8,7 +8,6 @@ use forebay_engine::{IoSide, LaneId, mutant};
 use super::Core;
 use super::lane::{AGE_PARTS, Lane};
 use super::partition::Partition;
-use super::report::FailureKind;
 use super::rest::Which;
 use crate::time::Time;
 use crate::topics::TopicId;
@@ -313,11 +312,7 @@ impl Core {
     /// Fails what is buffered for a partition whose topic will not take it, or whose broker lets nobody in. Answers whether it did.
     fn refused(&mut self, number: u32, now: Time) -> bool {
         let refusal = self.metadata.refusal(self.partitions[number as usize].topic);
-        let Some(failure) = refusal.or_else(|| self.denial(number)) else { return false };
-        if matches!(failure.kind, FailureKind::Authentication { .. }) {
-            // Nobody else would find out that all is well again.
-            self.knock(number, now);
-        }
+        let Some(failure) = refusal.or_else(|| self.denial(number, now)) else { return false };
         for at in 0..self.partitions[number as usize].lanes.len() {
             let id = self.partitions[number as usize].lanes[at];
             self.fail_lane(id, usize::MAX, &failure, now);

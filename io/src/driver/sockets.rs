@@ -185,15 +185,15 @@ impl Socket {
         Ok(false)
     }
 
-    /// Each round gets all ciphertext out before it makes more, so that what the core is told was written, was.
+    /// Each round gets all ciphertext out before it makes more.
     fn write_secured(&mut self, core: &mut Core, arena: &mut Bump, now: Time) -> Result<bool, Lost> {
         let (State::Open(stream), Some(tls)) = (&mut self.state, &mut self.tls) else { return Ok(false) };
         let mut share = WRITE_SHARE;
         while self.writable {
-            match tls.flush(stream)? {
-                None => self.writable = false,
-                Some(written) if written > 0 => core.written(self.conn, written, now),
-                Some(_) => {}
+            if tls.flush(stream)? {
+                core.let_out(self.conn, now);
+            } else {
+                self.writable = false;
             }
             if !self.writable || !tls.is_secure() || !core.wants_write(self.conn) {
                 return Ok(false);
@@ -212,7 +212,7 @@ impl Socket {
             let result = tls.accept(&slices);
             drop(slices);
             arena.reset();
-            result?;
+            core.taken(self.conn, result?, now);
         }
         Ok(false)
     }

@@ -85,6 +85,12 @@ impl ErrorCode {
         self.row().map_or("UNKNOWN", |row| row.1)
     }
 
+    /// Whether a cluster that says this of a topic will not take it, however often it is asked: its name, or a right that is missing.
+    /// Everything else passes, or is taken for something that does, as Java's producer has it.
+    pub fn refuses_topic(self) -> bool {
+        matches!(self, Self::INVALID_TOPIC_EXCEPTION | Self::TOPIC_AUTHORIZATION_FAILED)
+    }
+
     /// What a producer does about it.
     ///
     /// A code that is not in the table is [`ErrorClass::FatalBatch`]: Kafka's own clients read an unknown code as

@@ -108,6 +108,8 @@ pub(crate) struct Cluster {
     pub(crate) endpoints: Vec<(i32, String, i32)>,
     /// Version of each Produce request.
     pub(crate) produce_versions: Vec<i16>,
+    /// Partitions are answered in the order of a hash table, as by Kafka, and not in that of the request.
+    pub(crate) hashes: bool,
     /// Who asked for metadata: nodes.
     pub(crate) metadata_from: Vec<usize>,
 }
@@ -151,6 +153,7 @@ impl Cluster {
             ports: BTreeMap::new(),
             endpoints: Vec::new(),
             produce_versions: Vec::new(),
+            hashes: false,
             metadata_from: Vec::new(),
         }
     }
@@ -315,6 +318,9 @@ impl Cluster {
                 }
                 self.seen.push(seen);
                 partitions.push(response);
+            }
+            if self.hashes {
+                partitions.sort_by_key(|partition| (partition.index as u32).wrapping_mul(0x9e37_79b1));
             }
             let name: TopicName = topic.name.clone();
             let response = TopicProduceResponse::default().with_topic_id(topic.topic_id).with_name(name);

@@ -174,11 +174,11 @@ mod without {
             match *self {}
         }
 
-        pub(in super::super) fn flush(&mut self, _: &mut impl Write) -> Result<Option<usize>, Lost> {
+        pub(in super::super) fn flush(&mut self, _: &mut impl Write) -> Result<bool, Lost> {
             match *self {}
         }
 
-        pub(in super::super) fn accept(&mut self, _: &[IoSlice<'_>]) -> Result<(), Lost> {
+        pub(in super::super) fn accept(&mut self, _: &[IoSlice<'_>]) -> Result<usize, Lost> {
             match *self {}
         }
 

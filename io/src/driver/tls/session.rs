@@ -11,8 +11,6 @@ pub(in super::super) struct Session {
     tls: ClientConnection,
     /// What the broker was reached by, for people.
     host: Arc<str>,
-    /// Plaintext that was encrypted, and whose ciphertext is not all in the socket.
-    accepted: usize,
     /// The handshake's end was told.
     secure: bool,
     /// The broker has said something since.
@@ -22,7 +20,7 @@ pub(in super::super) struct Session {
 impl Session {
     pub(super) fn new(mut tls: ClientConnection, host: Arc<str>) -> Self {
         tls.set_buffer_limit(Some(AT_ONCE));
-        Self { tls, host, accepted: 0, secure: false, heard: false }
+        Self { tls, host, secure: false, heard: false }
     }
 
     /// Reads from the socket once and shows what it decrypts to. Answers how many bytes were read, none if the socket had
@@ -72,29 +70,28 @@ impl Session {
         self.secure
     }
 
-    /// Writes ciphertext to the socket. Answers how many bytes of plaintext are written by that, or none if the socket is
-    /// full. What is encrypted counts as written only when all of it is: only then is it out of our hands.
-    pub(in super::super) fn flush(&mut self, stream: &mut impl Write) -> Result<Option<usize>, Lost> {
+    /// Writes ciphertext to the socket. Answers whether all of it is written, or the socket is full.
+    pub(in super::super) fn flush(&mut self, stream: &mut impl Write) -> Result<bool, Lost> {
         while self.tls.wants_write() {
             match self.tls.write_tls(stream) {
                 Ok(0) => return Err("the socket takes no more bytes".to_owned().into()),
                 Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(Lost { why: self.during(&error.to_string()), untrusted: false }),
             }
         }
-        Ok(Some(std::mem::take(&mut self.accepted)))
+        Ok(true)
     }
 
-    /// Encrypts plaintext, from its front, as much as fits. Only after a [`flush`](Self::flush) that got everything out.
-    pub(in super::super) fn accept(&mut self, slices: &[IoSlice<'_>]) -> Result<(), Lost> {
+    /// Encrypts plaintext, from its front, as much as fits. Only after a [`flush`](Self::flush) that got everything out. Answers how
+    /// many bytes: the broker may have them from now on, as every write to the socket may be of their ciphertext.
+    pub(in super::super) fn accept(&mut self, slices: &[IoSlice<'_>]) -> Result<usize, Lost> {
         let accepted = self.tls.writer().write_vectored(slices).map_err(|error| error.to_string())?;
         if accepted == 0 {
             return Err("TLS takes no more bytes".to_owned().into());
         }
-        self.accepted += accepted;
-        Ok(())
+        Ok(accepted)
     }
 
     /// The connection is about to be closed by us.
