@@ -5,7 +5,7 @@
 
 use forebay::{Producer, Receipt, Record, SendErrorKind, Topic};
 use forebay_mock_broker::MockBroker;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const TASKS: u32 = 8;
 const RECORDS: u32 = 500;
@@ -51,11 +51,15 @@ async fn work(producer: Producer, orders: Topic, task: u32) -> Result<u32, AnyEr
     Ok(delivered)
 }
 
-/// Tries until there is room and the topic is known, or until it is plain that waiting will not help.
+/// Tries until there is room and the topic is known, for as long as `send` would by default (`max.block.ms`), or until it is plain that
+/// waiting will not help.
 async fn patiently(mut attempt: impl FnMut() -> Result<Receipt, SendErrorKind>) -> Result<Receipt, SendErrorKind> {
+    let deadline = Instant::now() + Duration::from_secs(60);
     loop {
         match attempt() {
-            Err(kind) if kind.is_retriable() => tokio::time::sleep(Duration::from_millis(1)).await,
+            Err(kind) if kind.is_retriable() && Instant::now() < deadline => {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
             outcome => return outcome,
         }
     }

@@ -20,9 +20,16 @@ pub struct SendError<'a> {
 }
 
 impl SendError<'_> {
-    /// Whether the same call may succeed later.
+    /// Whether the same call may succeed later, without anybody's help: see [`SendErrorKind::is_retriable`].
     pub fn is_retriable(&self) -> bool {
         self.kind.is_retriable()
+    }
+}
+
+/// For `?` where the record may not be kept: it is borrowed, and the reason is not.
+impl From<SendError<'_>> for SendErrorKind {
+    fn from(error: SendError<'_>) -> Self {
+        error.kind
     }
 }
 
@@ -33,16 +40,16 @@ pub enum SendErrorKind {
     /// Full now ([`try_send`](crate::Sender::try_send)). Try later, or use `send`, which waits.
     #[error("the buffer is full now (buffer.memory)")]
     Full,
-    /// Still full after waiting (`max.block.ms`): the cluster takes records more slowly than they come.
+    /// Still full after waiting (`max.block.ms`, or the call's own deadline): the cluster takes records more slowly than they come.
     #[error(
-        "the buffer stayed full for {waited:?} (max.block.ms); the cluster takes records more slowly than they come"
+        "the buffer stayed full for {waited:?} (max.block.ms or the call's deadline); the cluster takes records more slowly than they come"
     )]
     TimedOut {
         /// How long the call waited.
         waited: Duration,
     },
-    /// Can never be sent under these settings. Make the record smaller or raise `batch.max.bytes`, `max.request.size` and
-    /// `buffer.memory` (and `message.max.bytes` at the broker).
+    /// Can never be sent under these settings. Make the record smaller or raise the setting that is named, `max.request.size` or
+    /// `buffer.memory` (and, for the former, `message.max.bytes` at the broker).
     #[error("a record of {size} bytes never fits: the limit is {limit} bytes ({setting})")]
     TooLarge {
         /// Bytes of the record with its batch header.
@@ -56,7 +63,7 @@ pub enum SendErrorKind {
     #[error("the producer is closed")]
     Closed,
     /// Nothing is known of the topic: the metadata did not come in time, or the cluster refused it. `code` tells which.
-    #[error("topic {topic}: {} after {waited:?} (max.block.ms)", if code.0 == 0 { "no metadata".to_owned() } else { code.to_string() })]
+    #[error("topic {topic}: {} after {waited:?}", if code.0 == 0 { "no metadata".to_owned() } else { code.to_string() })]
     UnknownTopic {
         /// Its name.
         topic: String,
@@ -79,8 +86,8 @@ pub enum SendErrorKind {
     /// of its own.
     #[error("a partitioner cannot send through the producer that is asking it")]
     WithinSend,
-    /// No broker lets this producer in, or it believes none of them: a password, a certificate, a host name. It is tried
-    /// again in the background.
+    /// No broker accepts this producer's credentials, or it trusts none of them: a password, a certificate, a host name. It is
+    /// tried again in the background, so sending goes on once that is put right.
     #[error("authentication failed: {reason}")]
     Authentication {
         /// What was said; no secret is in it.
@@ -92,15 +99,14 @@ pub enum SendErrorKind {
 }
 
 impl SendErrorKind {
-    /// Whether the same call may succeed later.
+    /// Whether the same call may succeed later, without anybody's help. [`Authentication`](Self::Authentication) is not among them, nor
+    /// is a topic that the cluster refuses for good (its name, a right that is missing).
     pub fn is_retriable(&self) -> bool {
-        matches!(
-            self,
-            SendErrorKind::Full
-                | SendErrorKind::TimedOut { .. }
-                | SendErrorKind::UnknownTopic { .. }
-                | SendErrorKind::UnknownPartition { .. }
-        )
+        match self {
+            SendErrorKind::Full | SendErrorKind::TimedOut { .. } | SendErrorKind::UnknownPartition { .. } => true,
+            SendErrorKind::UnknownTopic { code, .. } => !code.refuses_topic(),
+            _ => false,
+        }
     }
 }
 
@@ -118,8 +124,10 @@ pub enum DeliveryError {
     /// [`Receipt`](crate::Receipt)); this one may be among them.
     #[error("the outcome is no longer kept; records sent around this one have failed")]
     Forgotten,
-    /// The receipt was made by another producer.
-    #[error("the receipt belongs to another producer")]
+    /// Nothing is known of the receipt: another producer made it, or its sender was dropped before 64 others were.
+    #[error(
+        "nothing is known of the receipt: another producer made it, or its sender was dropped before 64 others were"
+    )]
     Foreign,
 }
 

@@ -1,6 +1,7 @@
 //! Where the I/O threads' news arrives: outcomes go to their sender's log and the delivery callback, flushes to who waits.
 
 use crate::Receipt;
+use crate::numbers::SENDERS;
 use crate::outcomes::{Failures, SenderLog, ended};
 use crate::sync::{Condvar, Mutex, lock, wait, wait_until};
 use forebay_engine::{LaneId, mutant};
@@ -31,13 +32,14 @@ pub struct DeliveryReport<'a> {
     pub count: u32,
     /// Offset of the first (the others follow; −1 if unknown), or why all of them failed.
     pub result: Result<Delivered, &'a DeliveryFailure>,
-    slot: u32,
+    /// Which of the sender's lanes, as [`Receipt::lane`] counts them.
+    pub lane: u32,
 }
 
 impl DeliveryReport<'_> {
     /// The place of a receipt's record among those of this report, if it is one of them.
     pub fn position_of(&self, receipt: &Receipt) -> Option<u32> {
-        let same = receipt.sender == self.sender && receipt.slot == self.slot;
+        let same = receipt.sender == self.sender && receipt.lane == self.lane;
         let place = receipt.ordinal.checked_sub(self.first_ordinal)?;
         (same && place < u64::from(self.count)).then_some(place as u32)
     }
@@ -65,7 +67,6 @@ pub(crate) struct Hub {
 struct Owners {
     senders: HashMap<u32, Arc<SenderLog>>,
     gone: VecDeque<u32>,
-    next_sender: u32,
     /// I/O threads that have ended.
     threads_ended: usize,
     /// One of them by a failure.
@@ -106,9 +107,8 @@ impl Hub {
 
     /// A log for a new sender.
     pub(crate) fn new_sender(&self) -> Arc<SenderLog> {
+        let id = SENDERS.next();
         let mut owners = lock(&self.owners);
-        let id = owners.next_sender;
-        owners.next_sender = id.wrapping_add(1);
         let log = Arc::new(SenderLog::new(id));
         if let Some(why) = &owners.ended
             && !mutant!("a_late_sender_is_not_told_of_the_end")
@@ -189,7 +189,7 @@ impl Hub {
                     first_ordinal: report.first_ordinal,
                     count: report.count,
                     result: report.result.as_ref().copied(),
-                    slot,
+                    lane: slot,
                 });
             }
         }
@@ -271,7 +271,7 @@ impl Hub {
         let why = ended(if owners.poisoned { FailureKind::Poisoned } else { FailureKind::Closed });
         owners.ended = Some(why.clone());
         let mut wakers: Vec<_> = owners.senders.values().flat_map(|log| log.end(why.clone())).collect();
-        // Of a sender that is gone for long the log is with its lanes only, as long as they have records without outcome.
+        // Of a sender that is gone for long the log is with its lanes only, until their numbers are another sender's.
         for lanes in &self.lanes {
             wakers.extend(lock(lanes).iter().flatten().flat_map(|(log, _)| log.end(why.clone())));
         }

@@ -2,8 +2,10 @@
 
 use crate::error::SendErrorKind;
 use crate::hub::Callback;
+use crate::producer::Inner;
 use crate::{DeliveryReport, Header, Record, Topic};
 use std::borrow::Cow;
+use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -66,6 +68,17 @@ pub struct InterceptedRecord<'a> {
     pub headers: Vec<InterceptedHeader<'a>>,
     /// Create time in milliseconds since 1970 (UTC). None: the time of the send.
     pub timestamp: Option<i64>,
+    through: Through<'a>,
+}
+
+/// The producer that a record is sent through.
+#[derive(Clone, Copy)]
+struct Through<'a>(&'a Inner);
+
+impl fmt::Debug for Through<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.config.client_id())
+    }
 }
 
 /// A header of an [`InterceptedRecord`].
@@ -78,7 +91,7 @@ pub struct InterceptedHeader<'a> {
 }
 
 impl<'a> InterceptedRecord<'a> {
-    fn of(record: &Record<'a>) -> Self {
+    fn of(record: &Record<'a>, inner: &'a Inner) -> Self {
         let header = |header: &Header<'a>| InterceptedHeader {
             key: Cow::Borrowed(header.key),
             value: header.value.map(Cow::Borrowed),
@@ -90,7 +103,13 @@ impl<'a> InterceptedRecord<'a> {
             value: record.value.map(Cow::Borrowed),
             headers: record.headers.iter().map(header).collect(),
             timestamp: record.timestamp,
+            through: Through(inner),
         }
+    }
+
+    /// The name of the topic that it goes to. None if another producer made the handle.
+    pub fn topic_name(&self) -> Option<Arc<str>> {
+        self.through.0.entry(self.topic).map(|entry| entry.name().clone())
     }
 
     /// Appends a header.
@@ -125,8 +144,8 @@ impl Chain {
         (!interceptors.is_empty()).then(|| Chain(interceptors.into()))
     }
 
-    pub(crate) fn on_send<'a>(&self, record: &Record<'a>) -> InterceptedRecord<'a> {
-        let mut record = InterceptedRecord::of(record);
+    pub(crate) fn on_send<'a>(&self, inner: &'a Inner, record: &Record<'a>) -> InterceptedRecord<'a> {
+        let mut record = InterceptedRecord::of(record, inner);
         for interceptor in &*self.0 {
             let mut changed = record.clone();
             if caught("on_send", || interceptor.on_send(&mut changed)) {

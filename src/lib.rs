@@ -40,6 +40,7 @@ pub mod metrics;
 pub mod model;
 #[cfg(feature = "aws-msk-iam")]
 mod msk;
+mod numbers;
 #[cfg(feature = "oauth-http")]
 mod oauth;
 mod outcomes;
@@ -58,6 +59,7 @@ mod waits;
 pub use error::{
     BuildError, CloseError, DeliveryError, DeliveryFailure, FailureKind, FlushError, SendError, SendErrorKind,
 };
+pub use forebay_engine::SlabError;
 pub use forebay_io::core::Delivered;
 pub use forebay_io::driver::OAuthToken;
 pub use forebay_io::topics::TopicNameError;

@@ -103,7 +103,7 @@ impl Outcomes {
 impl Log {
     /// The receipt of a record.
     pub fn receipt(&self, slot: u32, ordinal: u64) -> Receipt {
-        Receipt { sender: self.0.id, slot, ordinal, timestamp: 0 }
+        Receipt { sender: self.0.id, lane: slot, ordinal, timestamp: 0 }
     }
 
     /// As `Producer::poll`.

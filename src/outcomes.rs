@@ -6,6 +6,8 @@ use crate::{Delivery, Receipt};
 use forebay_engine::mutant;
 use forebay_io::core::{Delivered, DeliveryFailure, FailureKind, Report};
 use forebay_io::topics::TopicId;
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::task::Waker;
 use std::time::Instant;
@@ -32,17 +34,10 @@ struct State {
     written: u64,
     /// Threads in `wait`.
     waiting: usize,
-    wakers: Vec<Waiting>,
-    next_waker: u64,
+    /// Futures that have waited so far.
+    futures: u64,
     /// Nothing more will come: what has no outcome by now gets this.
     ended: Option<DeliveryFailure>,
-}
-
-/// A future that waits for an outcome.
-struct Waiting {
-    id: u64,
-    receipt: Receipt,
-    waker: Waker,
 }
 
 /// What is known of one lane's records.
@@ -53,6 +48,8 @@ struct LaneLog {
     resolved: u64,
     /// The newest stretch of this lane.
     newest: u64,
+    /// Futures that wait, by record and number: those of the first records have their outcome first.
+    waiting: BTreeMap<(u64, u64), Waker>,
     /// First and last record of stretches with failures that are no longer in the ring; exact, or merged.
     forgotten: Vec<(u64, u64)>,
 }
@@ -98,8 +95,7 @@ impl SenderLog {
                 ring: Vec::with_capacity(KEPT),
                 written: 0,
                 waiting: 0,
-                wakers: Vec::new(),
-                next_waker: 0,
+                futures: 0,
                 ended: None,
             }),
             changed: Condvar::new(),
@@ -110,7 +106,14 @@ impl SenderLog {
     /// A new lane of this sender; answers its slot.
     pub(crate) fn add_lane(&self, tag: u64, topic: Arc<str>) -> u32 {
         let mut state = lock(&self.state);
-        state.lanes.push(LaneLog { tag, topic, resolved: 0, newest: NONE, forgotten: Vec::new() });
+        state.lanes.push(LaneLog {
+            tag,
+            topic,
+            resolved: 0,
+            newest: NONE,
+            waiting: BTreeMap::new(),
+            forgotten: Vec::new(),
+        });
         state.lanes.len() as u32 - 1
     }
 
@@ -133,22 +136,22 @@ impl SenderLog {
         let state = &mut *guard;
         state.push(slot, report);
         let mut decided = Vec::new();
-        if !state.wakers.is_empty() && !mutant!("an_outcome_wakes_no_future") {
-            let resolved = state.lanes[slot as usize].resolved;
-            let is_decided = |waiting: &mut Waiting| waiting.receipt.slot == slot && waiting.receipt.ordinal < resolved;
-            decided.extend(state.wakers.extract_if(.., is_decided));
+        let lane = &mut state.lanes[slot as usize];
+        while let Some(first) = lane.waiting.first_entry()
+            && first.key().0 < lane.resolved
+            && !mutant!("an_outcome_wakes_no_future")
+        {
+            decided.push(first.remove());
         }
         if state.waiting > 0 && !mutant!("an_outcome_wakes_nobody") {
             self.changed.notify_all();
         }
         if mutant!("wakers_are_called_under_the_lock") {
-            decided.drain(..).for_each(|waiting| waiting.waker.wake());
+            decided.drain(..).for_each(Waker::wake);
         }
         drop(guard);
         // A waker is the application's code, and may poll or drop futures of this log at once.
-        for waiting in decided {
-            waiting.waker.wake();
-        }
+        wake(decided);
     }
 
     /// No report comes any more: the I/O thread has ended. Records without outcome get `why`. Answers who is to be woken.
@@ -162,7 +165,7 @@ impl SenderLog {
         if mutant!("the_end_wakes_no_future") {
             return Vec::new();
         }
-        state.wakers.drain(..).map(|waiting| waiting.waker).collect()
+        state.lanes.iter_mut().flat_map(|lane| std::mem::take(&mut lane.waiting).into_values()).collect()
     }
 
     /// The outcome of a receipt, if there is one.
@@ -195,7 +198,7 @@ impl SenderLog {
         }
     }
 
-    /// The outcome, or `waker` is woken once there is one. `id` is the caller's place among those who wait, if it has one
+    /// The outcome, or `waker` is woken once there is one. `id` is the future's number among those who wait, if it has one
     /// already, and is set if it gets one.
     pub(crate) fn poll(
         &self,
@@ -205,42 +208,53 @@ impl SenderLog {
     ) -> Result<Delivery, DeliveryError> {
         // Wakers are cloned and dropped without the lock: both are the application's code.
         let mut waker = waker.clone();
-        let mut state = lock(&self.state);
-        let outcome = state.look(receipt);
+        let mut guard = lock(&self.state);
+        let outcome = guard.look(receipt);
         if mutant!("a_future_registers_after_a_moment") {
-            drop(state);
-            state = lock(&self.state);
+            drop(guard);
+            guard = lock(&self.state);
         }
-        if outcome == Err(DeliveryError::Pending) {
-            if let Some(waiting) = state.wakers.iter_mut().find(|waiting| Some(waiting.id) == *id) {
+        let state = &mut *guard;
+        if outcome == Err(DeliveryError::Pending)
+            && let Some(lane) = state.lanes.get_mut(receipt.lane as usize)
+        {
+            if let Some(old) = id.and_then(|id| lane.waiting.get_mut(&(receipt.ordinal, id))) {
                 if !mutant!("a_future_keeps_its_first_waker") {
-                    std::mem::swap(&mut waiting.waker, &mut waker);
+                    std::mem::swap(old, &mut waker);
                 }
                 if mutant!("an_old_waker_ends_under_the_lock") {
                     drop(waker);
                     return outcome;
                 }
             } else {
-                let new = state.next_waker;
-                state.next_waker += 1;
-                state.wakers.push(Waiting { id: new, receipt: *receipt, waker });
-                *id = Some(new);
+                lane.waiting.insert((receipt.ordinal, state.futures), waker);
+                *id = Some(state.futures);
+                state.futures += 1;
             }
         }
-        drop(state);
+        drop(guard);
         outcome
     }
 
-    /// A future that waited was dropped.
-    pub(crate) fn forget_waker(&self, id: u64) {
+    /// A future that waited for this record was dropped.
+    pub(crate) fn forget_waker(&self, receipt: &Receipt, id: u64) {
         if mutant!("a_dropped_future_is_still_woken") {
             return;
         }
         let mut state = lock(&self.state);
-        let at = state.wakers.iter().position(|waiting| waiting.id == id);
-        let forgotten = at.map(|at| state.wakers.remove(at));
+        let lane = state.lanes.get_mut(receipt.lane as usize);
+        let forgotten = lane.and_then(|lane| lane.waiting.remove(&(receipt.ordinal, id)));
         drop(state);
         drop(forgotten);
+    }
+}
+
+/// Wakes all, whatever one does; the first panic goes on then.
+fn wake(wakers: Vec<Waker>) {
+    let panics: Vec<_> =
+        wakers.into_iter().filter_map(|waker| catch_unwind(AssertUnwindSafe(|| waker.wake())).err()).collect();
+    if let Some(panic) = panics.into_iter().next() {
+        resume_unwind(panic);
     }
 }
 
@@ -292,7 +306,7 @@ impl State {
     }
 
     fn look(&self, receipt: &Receipt) -> Result<Delivery, DeliveryError> {
-        let Some(lane) = self.lanes.get(receipt.slot as usize) else { return Err(DeliveryError::Foreign) };
+        let Some(lane) = self.lanes.get(receipt.lane as usize) else { return Err(DeliveryError::Foreign) };
         if receipt.ordinal >= lane.resolved {
             return Err(self.ended.clone().map_or(DeliveryError::Pending, DeliveryError::Failed));
         }
@@ -316,7 +330,7 @@ impl LaneLog {
     fn delivery(&self, receipt: &Receipt, stretch: Option<&Stretch>) -> Delivery {
         let offset = stretch
             .filter(|stretch| stretch.base_offset >= 0)
-            .map(|stretch| stretch.base_offset + (receipt.ordinal - stretch.first) as i64);
+            .map(|stretch| stretch.base_offset.saturating_add_unsigned(receipt.ordinal - stretch.first));
         let timestamp =
             stretch.map(|stretch| stretch.log_append_time).filter(|time| *time >= 0).unwrap_or(receipt.timestamp);
         Delivery { topic: self.topic.clone(), partition: TopicId::of_tag(self.tag).1, offset, timestamp }
@@ -338,7 +352,7 @@ impl LaneLog {
 
 /// Whether offset `next` continues a stretch of `count` records at `base`. Unknown offsets continue unknown ones.
 fn follows(base: i64, count: u64, next: i64) -> bool {
-    if base < 0 { next < 0 } else { base + count as i64 == next }
+    if base < 0 { next < 0 } else { base.saturating_add_unsigned(count) == next }
 }
 
 /// What a record without outcome gets when the I/O thread has ended.

@@ -12,18 +12,29 @@ use std::sync::Arc;
 /// however long). Of a success that has left the log, only the offset is forgotten. A failure that has left it is still
 /// remembered, exactly for the last ones and then as the stretch it lies in: a record is never reported as delivered
 /// that was not.
+///
+/// Of a sender that was dropped the log is kept until 64 others were dropped after it; then its receipts are
+/// [`Foreign`](crate::DeliveryError::Foreign).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Receipt {
     pub(crate) sender: u32,
-    pub(crate) slot: u32,
+    pub(crate) lane: u32,
     pub(crate) ordinal: u64,
     pub(crate) timestamp: i64,
 }
 
 impl Receipt {
-    /// The number of the sender that accepted the record, unique in its producer.
+    /// The number of the sender that accepted the record, unique in this process.
     pub fn sender(&self) -> u32 {
         self.sender
+    }
+
+    /// Which of the sender's lanes the record is in, from 0: there is one for each topic and partition that the sender has sent to.
+    /// With [`Receipt::sender`] and [`Receipt::ordinal`] it names the record, as the same three of a [`DeliveryReport`] do.
+    ///
+    /// [`DeliveryReport`]: crate::DeliveryReport
+    pub fn lane(&self) -> u32 {
+        self.lane
     }
 
     /// Counts the records of this sender to this partition, from 0.

@@ -3,6 +3,7 @@
 use crate::error::DeliveryError;
 use crate::outcomes::SenderLog;
 use crate::{Delivery, Receipt};
+use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -15,8 +16,14 @@ use std::task::{Context, Poll};
 pub struct DeliveryFuture {
     log: Option<Arc<SenderLog>>,
     receipt: Receipt,
-    /// Our place among those who wait, if any.
+    /// Our number among those who wait, if any.
     waiting: Option<u64>,
+}
+
+impl fmt::Debug for DeliveryFuture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("DeliveryFuture").field(&self.receipt).finish()
+    }
 }
 
 impl DeliveryFuture {
@@ -41,7 +48,7 @@ impl Future for DeliveryFuture {
 impl Drop for DeliveryFuture {
     fn drop(&mut self) {
         if let (Some(log), Some(id)) = (&self.log, self.waiting) {
-            log.forget_waker(id);
+            log.forget_waker(&self.receipt, id);
         }
     }
 }

@@ -2,9 +2,22 @@
 
 pub use forebay_io::wire::record::RecordHeader as Header;
 
-/// A topic of one producer: a small number to be copied around. Made by [`Producer::topic`](crate::Producer::topic).
+/// A topic of one producer: two small numbers to be copied around. Made by [`Producer::topic`](crate::Producer::topic); no other
+/// producer takes it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct Topic(pub(crate) forebay_io::topics::TopicId);
+pub struct Topic {
+    pub(crate) id: forebay_io::topics::TopicId,
+    /// The producer's number.
+    pub(crate) producer: u32,
+}
+
+impl Topic {
+    /// Its place in its producer's table.
+    #[inline(always)]
+    pub(crate) fn index(self) -> usize {
+        self.id.0 as usize
+    }
+}
 
 /// A record to be sent. It borrows everything; `send` copies it into the buffer before it returns.
 ///

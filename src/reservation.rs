@@ -4,6 +4,7 @@ use crate::error::SendErrorKind;
 use crate::{Header, Receipt};
 use forebay_engine::Claim;
 use forebay_io::wire::record::{self, Shape};
+use std::fmt;
 use std::io::{self, Write};
 
 /// Room in the buffer for a record whose value the caller writes: through [`Reservation::value_mut`] where the value is
@@ -34,6 +35,15 @@ impl Tail<'_> {
         let mut bytes = Vec::new();
         record::suffix_to(headers, &mut |piece: &[u8]| bytes.extend_from_slice(piece));
         Tail::Encoded(bytes)
+    }
+}
+
+impl fmt::Debug for Reservation<'_, '_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reservation")
+            .field("receipt", &self.receipt)
+            .field("remaining", &self.left)
+            .finish_non_exhaustive()
     }
 }
 

@@ -5,6 +5,7 @@ use crate::lanes::Lanes;
 use crate::producer::Inner;
 use crate::reservation::Reservation;
 use crate::{Header, Receipt, Record, Topic};
+use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -32,12 +33,18 @@ pub(crate) enum Patience {
     Until(Instant),
 }
 
+impl fmt::Debug for Sender {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sender").field("id", &self.id()).finish_non_exhaustive()
+    }
+}
+
 impl Sender {
     pub(crate) fn new(inner: Arc<Inner>) -> Self {
         Sender { lanes: Lanes::new(&inner), inner }
     }
 
-    /// The number of this sender, unique in its producer. Delivery reports carry it.
+    /// The number of this sender, unique in this process. Delivery reports carry it.
     pub fn id(&self) -> u32 {
         self.lanes.id()
     }
@@ -58,7 +65,8 @@ impl Sender {
     ///
     /// # Errors
     /// `Full` at once if there is no room now (where senders have waited for memory lately, up to an eighth of it may be free
-    /// all the same: the call has asked for it, and the next one finds it); `UnknownTopic` if the topic's partitions are not
+    /// all the same: the call has asked for it, and the next one finds it; and a record of more than half of the buffer may be
+    /// refused while there is room for it in several places, which only [`Sender::send`] brings together); `UnknownTopic` if the topic's partitions are not
     /// known yet (they have been asked for); otherwise as [`Sender::send`].
     #[inline(always)]
     pub fn try_send<'a>(&mut self, record: Record<'a>) -> Result<Receipt, SendError<'a>> {

@@ -4,78 +4,105 @@ use crate::error::{SendError, SendErrorKind};
 use crate::lanes::Lanes;
 use crate::producer::Inner;
 use crate::sender::Patience;
-use crate::sync::{Mutex, lock};
+use crate::sync::{Mutex, MutexGuard, lock};
 use crate::{Receipt, Record};
 use std::cell::RefCell;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, TryLockError, Weak};
 
-/// One thread's lanes of one producer. The thread holds it and locks it for each send; the producer empties it when it closes.
+/// One thread's lanes of one producer, made with its first send. The thread holds it and locks it for each send; the producer
+/// empties it when it closes.
 type Slot = Arc<Mutex<Option<Lanes>>>;
 
 thread_local! {
     /// This thread's slots, by producer.
-    static MINE: RefCell<Vec<(u64, Slot)>> = const { RefCell::new(Vec::new()) };
+    static MINE: RefCell<Vec<(u32, Slot)>> = const { RefCell::new(Vec::new()) };
 }
 
 /// What one producer knows of the slots that threads hold.
 pub(crate) struct SharedSenders {
-    id: u64,
-    slots: Mutex<Slots>,
-}
-
-struct Slots {
-    held: Vec<Weak<Mutex<Option<Lanes>>>>,
-    closed: bool,
+    /// The producer's number.
+    id: u32,
+    held: Mutex<Vec<Weak<Mutex<Option<Lanes>>>>>,
+    closed: AtomicBool,
 }
 
 impl SharedSenders {
-    pub(crate) fn new() -> Self {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        SharedSenders {
-            id: NEXT.fetch_add(1, Ordering::Relaxed),
-            slots: Mutex::new(Slots { held: Vec::new(), closed: false }),
-        }
+    /// Of the producer with this number.
+    pub(crate) fn new(id: u32) -> Self {
+        SharedSenders { id, held: Mutex::new(Vec::new()), closed: AtomicBool::new(false) }
     }
 
-    pub(crate) fn send<'a>(&self, inner: &Inner, record: Record<'a>) -> Result<Receipt, SendError<'a>> {
-        let slot = MINE.with_borrow_mut(|mine| match mine.iter().find(|(id, _)| *id == self.id) {
-            Some((_, slot)) => slot.clone(),
-            None => self.new_slot(inner, mine),
-        });
-        // Held by nobody but this thread, and by `clear` once the producer has ended.
-        let mut lanes = match slot.try_lock() {
-            Ok(lanes) => lanes,
-            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-            Err(TryLockError::WouldBlock) => {
-                let kind = if inner.is_closed() { SendErrorKind::Closed } else { SendErrorKind::WithinSend };
-                return Err(SendError { record, kind });
-            }
+    pub(crate) fn send<'a>(
+        &self,
+        inner: &Inner,
+        record: Record<'a>,
+        patience: Patience,
+    ) -> Result<Receipt, SendError<'a>> {
+        let found =
+            MINE.try_with(|mine| mine.borrow().iter().find(|(id, _)| *id == self.id).map(|(_, slot)| slot.clone()));
+        let slot = match found {
+            Ok(Some(slot)) => slot,
+            Ok(None) => self.new_slot(),
+            // The thread ends, and what it had is gone: lanes for this record alone.
+            Err(_) => Slot::default(),
         };
-        match lanes.as_mut() {
-            Some(lanes) => lanes.send(inner, record, Patience::MaxBlock),
+        // Held by nobody but this thread, and by `clear` once the producer has ended.
+        let Some(mut lanes) = try_lock(&slot) else {
+            let kind = if inner.is_closed() { SendErrorKind::Closed } else { SendErrorKind::WithinSend };
+            return Err(SendError { record, kind });
+        };
+        if let Some(lanes) = lanes.as_mut() {
+            return lanes.send(inner, record, patience);
+        }
+        // A partitioner of the application is made in here: it finds the slot locked, but nothing else.
+        let made = if self.is_closed() { None } else { Some(Lanes::new(inner)) };
+        match made.filter(|_| !self.is_closed()) {
+            Some(made) => lanes.insert(made).send(inner, record, patience),
             None => Err(SendError { record, kind: SendErrorKind::Closed }),
         }
     }
 
     #[cold]
-    fn new_slot(&self, inner: &Inner, mine: &mut Vec<(u64, Slot)>) -> Slot {
-        // Slots of closed producers are empty: they go when the thread meets a new producer.
-        mine.retain(|(_, slot)| !slot.try_lock().is_ok_and(|lanes| lanes.is_none()));
-        let mut slots = lock(&self.slots);
-        slots.held.retain(|slot| slot.strong_count() > 0);
-        let slot = Arc::new(Mutex::new((!slots.closed).then(|| Lanes::new(inner))));
-        slots.held.push(Arc::downgrade(&slot));
-        mine.push((self.id, slot.clone()));
+    fn new_slot(&self) -> Slot {
+        let slot = Slot::default();
+        let mut held = lock(&self.held);
+        held.retain(|slot| slot.strong_count() > 0);
+        held.push(Arc::downgrade(&slot));
+        drop(held);
+        MINE.with_borrow_mut(|mine| {
+            // Slots of closed producers are empty: they go when the thread meets a new producer.
+            mine.retain(|(_, slot)| try_lock(slot).is_none_or(|lanes| lanes.is_some()));
+            mine.push((self.id, slot.clone()));
+        });
         slot
     }
 
-    /// The producer is closed: no thread keeps memory of it.
+    fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Relaxed)
+    }
+
+    /// The producer is closed: no thread keeps memory of it. Where one is sending (or closes from within a send), it is kept until the
+    /// producer's last handle is gone: this is called again then, and nobody can be sending.
     pub(crate) fn clear(&self) {
-        let mut slots = lock(&self.slots);
-        slots.closed = true;
-        for slot in slots.held.drain(..).filter_map(|slot| slot.upgrade()) {
-            lock(&slot).take();
-        }
+        self.closed.store(true, Ordering::Relaxed);
+        let mut emptied = Vec::new();
+        lock(&self.held).retain(|slot| {
+            let Some(slot) = slot.upgrade() else { return false };
+            let Some(mut lanes) = try_lock(&slot) else { return true };
+            emptied.push(lanes.take());
+            false
+        });
+        // Partitioners are dropped without any lock: they are the application's code.
+        drop(emptied);
+    }
+}
+
+/// The lock, unless somebody has it. What a panic has left behind is still good.
+fn try_lock<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
+    match mutex.try_lock() {
+        Ok(guard) => Some(guard),
+        Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+        Err(TryLockError::WouldBlock) => None,
     }
 }

@@ -199,7 +199,7 @@ fn a_panic_reaches_everyone_who_waits_for_anything() {
         }
     });
     let clones: Vec<_> = (0..5).map(|_| producer.clone()).collect();
-    let [flushes, waits, awaits, asks, closes] = <[Producer; 5]>::try_from(clones).ok().expect("five");
+    let [flushes, waits, awaits, asks, closes] = <[Producer; 5]>::try_from(clones).expect("five");
     let flush = apart(move || flushes.flush(Duration::MAX));
     let wait = apart(move || waits.wait(receipt, Duration::MAX));
     let future = apart(move || block_on(awaits.delivery(receipt)));

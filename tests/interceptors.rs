@@ -47,7 +47,12 @@ impl Diary {
 
 impl Interceptor for Diary {
     fn on_send(&self, record: &mut InterceptedRecord<'_>) {
-        self.note(format!("send {} {}", record.value.as_ref().map_or(0, |value| value.len()), record.headers.len()));
+        let topic = record.topic_name().expect("of this producer");
+        self.note(format!(
+            "send {topic} {} {}",
+            record.value.as_ref().map_or(0, |value| value.len()),
+            record.headers.len()
+        ));
     }
 
     fn on_acknowledgement(&self, report: &DeliveryReport<'_>) {
@@ -92,10 +97,10 @@ fn a_record_goes_through_all_interceptors_in_order_and_the_outcome_comes_back() 
     let receipt = sender.send(Record::to(topic).partition(1).value(b"v")).expect("accepted");
     assert_eq!(producer.wait(receipt, LONG).expect("delivered").partition, 1);
     producer.flush(LONG).expect("delivered"); // after the callback, where a receipt is decided before it
-    assert_eq!(diary.read(), ["send 3 2", "delivered seen 1"]);
+    assert_eq!(diary.read(), ["send seen 3 2", "delivered seen 1"]);
     producer.send(Record::to(topic).partition(1).value(b"shared")).expect("accepted");
     producer.flush(LONG).expect("delivered");
-    assert_eq!(diary.read(), ["send 8 2", "delivered seen 1"], "the shared sender too");
+    assert_eq!(diary.read(), ["send seen 8 2", "delivered seen 1"], "the shared sender too");
     let stored = broker.records("seen", 1);
     assert_eq!(stored[0].value.as_deref(), Some(&b"vAB"[..]));
     assert_eq!(stored[0].headers.len(), 2);
@@ -115,7 +120,7 @@ fn a_reservation_carries_the_headers_of_interceptors() {
         reservation.commit().expect("open");
     }
     producer.flush(LONG).expect("delivered");
-    assert_eq!(diary.read()[..2], ["send 0 1", "send 0 1"], "the value does not exist yet");
+    assert_eq!(diary.read()[..2], ["send reserved 0 1", "send reserved 0 1"], "the value does not exist yet");
     let stored = broker.records("reserved", 0);
     assert_eq!(stored.iter().map(|r| r.value.as_ref().map_or(0, Vec::len)).collect::<Vec<_>>(), [5, 20_000]);
     assert!(stored.iter().all(|record| record.headers.len() == 1), "{stored:?}");
@@ -130,12 +135,16 @@ fn a_panic_in_an_interceptor_breaks_nothing() {
     let mut sender = producer.sender().expect("open");
     sender.send(Record::to(topic).partition(0).value(b"whole")).expect("accepted");
     producer.flush(LONG).expect("delivered");
-    assert_eq!(diary.read(), ["send 5 0", "delivered safe 1"], "as the record was before, and the next one is asked");
+    assert_eq!(
+        diary.read(),
+        ["send safe 5 0", "delivered safe 1"],
+        "as the record was before, and the next one is asked"
+    );
     let large = vec![7; 2_000_000];
     let refused = sender.send(Record::to(topic).value(&large)).expect_err("too large");
     assert!(matches!(refused.kind, SendErrorKind::TooLarge { .. }));
     assert_eq!(refused.record.value.map(<[u8]>::len), Some(2_000_000), "the caller's record comes back");
-    assert_eq!(diary.read(), ["send 2000000 0", "refused 2000000 true"]);
+    assert_eq!(diary.read(), ["send safe 2000000 0", "refused 2000000 true"]);
     assert_eq!(broker.records("safe", 0)[0].value.as_deref(), Some(&b"whole"[..]));
     producer.close(LONG).expect("all delivered");
 }
@@ -153,7 +162,7 @@ fn failures_are_seen_before_the_delivery_callback() {
     broker.faults().set("produce-error=87:next=1".parse::<FaultSpec>().expect("a fault")); // INVALID_RECORD
     producer.send(Record::to(topic).partition(0).value(b"bad")).expect("accepted");
     producer.flush(LONG).expect_err("refused");
-    assert_eq!(diary.read(), ["send 3 0", "failed failing 1", "callback 1"]);
+    assert_eq!(diary.read(), ["send failing 3 0", "failed failing 1", "callback 1"]);
     producer.close(LONG).expect("told by the flush");
 }
 
@@ -180,6 +189,6 @@ fn a_panic_of_the_partitioner_does_not_lead_past_the_interceptors() {
     sender.send(Record::to(topic).value(b"333")).expect("accepted");
     producer.flush(LONG).expect("delivered");
     let sends: Vec<_> = diary.read().into_iter().filter(|line| line.starts_with("send")).collect();
-    assert_eq!(sends, ["send 1 0", "send 2 0", "send 3 0"]);
+    assert_eq!(sends, ["send partitioned 1 0", "send partitioned 2 0", "send partitioned 3 0"]);
     producer.close(LONG).expect("all delivered");
 }

@@ -177,7 +177,7 @@ fn stays_within_the_formula(threads: usize) {
     // The formula of README.md, "Memory".
     let (segments, lanes, connections) = (memory / 2048, senders * partitions as usize, 2 * threads);
     let threads_overhead = (512 << 10) * (threads - 1);
-    let overhead = 60 * segments + (1 << 10) * lanes + (80 << 10) * senders + (512 << 10) * connections + (2 << 20);
+    let overhead = 60 * segments + (1 << 10) * lanes + (96 << 10) * senders + (512 << 10) * connections + (2 << 20);
     let bound = memory + overhead + threads_overhead;
     let used = own_memory(true) - before;
     eprintln!("{threads} I/O threads: {} KiB beside the buffer, of {}", (used - memory) >> 10, (bound - memory) >> 10);
@@ -243,7 +243,7 @@ fn compression_stays_within_the_formula_and_allocates_nothing_in_steady_state() 
         // The formula of README.md, "Memory": one sender, four lanes, two connections; max.request.size and the codec, and the same
         // with a stack for each thread.
         let memory = 32 << 20;
-        let overhead = 60 * (memory / 2048) + 4 * (1 << 10) + (80 << 10) + 2 * (512 << 10) + (2 << 20);
+        let overhead = 60 * (memory / 2048) + 4 * (1 << 10) + (96 << 10) + 2 * (512 << 10) + (2 << 20);
         let overhead = overhead + (1 << 20) + state + threads * ((1 << 20) + state + STACK);
         let used = own_memory(false).saturating_sub(before);
         eprintln!("{codec}, {threads} threads: {used} bytes resident of {}, {rounds} rounds", memory + overhead);

@@ -135,6 +135,26 @@ fn a_token_is_renewed_before_it_ends() {
     assert!(handshakes > issuer.asked().len() as u64, "{handshakes}: a token serves several authentications");
 }
 
+/// The endpoint is gone when the token is to be renewed: the one that is there serves until its own end.
+#[test]
+fn a_token_that_is_still_good_serves_while_no_new_one_can_be_had() {
+    watch::begin();
+    let lifetime = Duration::from_millis(200);
+    let broker = MockBroker::builder().token(TOKEN).session_lifetime(lifetime).start().expect("a broker");
+    // From 8 s on a new one is asked for in vain; this one ends at 10 s.
+    let token = format!(r#"{{"access_token":"{TOKEN}","expires_in":"10"}}"#);
+    let issuer = Issuer::new([json(200, &token), json(503, "{}")]);
+    let builder = builder(&broker, &issuer.url()).set("sasl.login.retry.backoff.max.ms", "20");
+    let producer = builder.set("linger.ms", "0").build().expect("a producer");
+    let topic = producer.topic("known").expect("a name");
+    while issuer.asked().len() < 4 {
+        let receipt = producer.send(Record::to(topic).value(b"x")).expect("accepted");
+        producer.wait(receipt, LONG).expect("delivered");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    producer.close(LONG).expect("closed");
+}
+
 #[test]
 fn hostile_answers_fail_with_a_reason_and_without_end_of_memory_or_time() {
     let broker = broker();

@@ -48,7 +48,7 @@ fn memory_is_locked_where_that_is_possible() {
 #[test]
 #[cfg(any(not(unix), forebay_portable))]
 fn memory_that_cannot_be_locked_is_an_error_that_names_the_setting() {
-    let error = built(&[("memory.lock", "true")]).err().expect("refused").to_string();
+    let error = built(&[("memory.lock", "true")]).expect_err("refused").to_string();
     assert!(error.contains("memory.lock=false"), "{error}");
 }
 
@@ -57,7 +57,7 @@ const NO_CPU: &str = "4095";
 
 #[test]
 fn a_cpu_that_is_not_there_is_an_error_that_names_the_setting() {
-    let error = built(&[("io.cpu", NO_CPU)]).err().expect("refused").to_string();
+    let error = built(&[("io.cpu", NO_CPU)]).expect_err("refused").to_string();
     assert!(error.contains("io.cpu=4095"), "{error}");
     let portable = cfg!(any(not(target_os = "linux"), forebay_portable));
     assert_eq!(error.contains("on Linux only"), portable, "{error}");
@@ -72,7 +72,7 @@ fn each_io_thread_stays_on_a_cpu_of_its_own_or_none_is_left() {
     // The thread behind the last CPU's finds none.
     let before = io_threads();
     let settings = [("io.threads", "2"), ("buffer.memory", "131072"), ("io.cpu", &*last.to_string())];
-    let error = built(&settings).err().expect("refused").to_string();
+    let error = built(&settings).expect_err("refused").to_string();
     assert!(error.contains(&format!("io.cpu={}", last + 1)), "{error}");
     if let Some(first) = last.checked_sub(1).filter(|_| allowed.contains(&format!("-{last}"))) {
         let settings = [("io.threads", "2"), ("buffer.memory", "131072"), ("io.cpu", &*first.to_string())];

@@ -26,7 +26,7 @@
 //! ```
 //!
 //! # What it is not
-//! No groups, no transactions, no security, no replication (every node sees the same log). Compressed batches are looked
+//! No groups, no transactions, no TLS, no replication (every node sees the same log). Compressed batches are looked
 //! into and kept as they came; it does not compress by itself.
 //!
 //! # How it is built

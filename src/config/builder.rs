@@ -107,6 +107,15 @@ impl ConfigBuilder {
         Ok(config)
     }
 
+    /// That nothing was set, for whoever has a complete configuration already.
+    pub(crate) fn must_be_empty(self) -> Result<(), ConfigError> {
+        let why =
+            "the producer's configuration is complete already: set this before it is built, or use Producer::builder()";
+        let mut problems = self.problems;
+        problems.extend(self.values.keys().map(|key| Problem::new(key, None, why)));
+        if problems.is_empty() { Ok(()) } else { Err(ConfigError::new(problems)) }
+    }
+
     fn millis(self, key: &str, value: Duration) -> Self {
         let ms = value.as_nanos().div_ceil(1_000_000).min(i64::MAX as u128);
         // Typed callers mean "very long" where they pass more than the key's type holds.

@@ -25,7 +25,7 @@ const TEMPLATE: &str = "\
 ";
 
 const NOT_USED: &str = "
-Keys from here on change nothing here. They are accepted where that is true to what they ask for, and refused with the reason where it
+The keys below have no effect in forebay. They are accepted where that is true to what they ask for, and refused with the reason where it
 is not, so that a configuration never promises more than is done. Defaults are Kafka's.
 ";
 

@@ -44,6 +44,7 @@ pub(super) fn check(builder: &ConfigBuilder) -> Result<Config, ConfigError> {
     check.compression();
     check.figures();
     check.times();
+    check.idleness();
     if check.problems.is_empty() {
         let properties = check.properties();
         Ok(Config { settings: check.settings, adjustments: check.adjustments, properties })
@@ -229,6 +230,14 @@ impl Check<'_> {
         if !cfg!(feature = "statistics") && !self.settings.statistics_interval.is_zero() {
             let message = "this build has no statistics: turn on the Cargo feature `statistics` of forebay".to_owned();
             self.problem("statistics.interval.ms", message);
+        }
+    }
+
+    fn idleness(&mut self) {
+        if self.settings.connections_max_idle.is_zero() {
+            // What was opened would be closed before it is used.
+            let message = "must be -1 or at least 1: 0, which is librdkafka's word for never, would close each connection at once; never is -1 here";
+            self.problem("connections.max.idle.ms", message.to_owned());
         }
     }
 

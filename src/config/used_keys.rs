@@ -123,7 +123,7 @@ pub(super) const USED: &[KeySpec] = &[
         "Partition records with a key like those without: by the sticky partitioner, not by the key's hash.",
         "Without effect on records that name their partition."),
     row(PARTITION, "partitioner.adaptive.partitioning.enable", Kind::Bool, "true", |s, v| s.adaptive_partitioning = v.bool(),
-        "Records without a key go more often to partitions for which less is waiting, so that a slow broker holds up less. With false they are spread evenly.",
+        "Records without a key go more often to partitions for which less is waiting, so that a slow broker holds up less. With false they are spread evenly over those that have a leader.",
         "Without effect on records with a key, unless `partitioner.ignore.keys`, on those that name their partition, and with a partitioner of your own. `forebay produce` deals its records out evenly."),
     row(PARTITION, "partitioner.availability.timeout.ms", Kind::Millis(0, LONG), "0", |s, v| s.availability_timeout = v.duration(),
         "A broker that has taken nothing for longer than this, though something was due, gets no more records without a key, unless all brokers are like that. 0: it always gets its share.",

@@ -28,7 +28,7 @@ impl Lanes {
         record: Record<'a>,
         patience: Patience,
     ) -> Result<Receipt, SendError<'a>> {
-        let changed = chain.on_send(&record);
+        let changed = chain.on_send(inner, &record);
         let headers = borrowed(&changed.headers);
         let result = self.with_limit(inner, |lanes| {
             lanes.send_any(inner, changed.as_record(&headers), patience).map_err(|refused| refused.kind)
@@ -49,7 +49,7 @@ impl Lanes {
         len: usize,
         patience: Patience,
     ) -> Result<Reservation<'s, 'a>, SendError<'a>> {
-        let changed = chain.on_send(&Record { value: None, ..record });
+        let changed = chain.on_send(inner, &Record { value: None, ..record });
         let headers = borrowed(&changed.headers);
         let new = changed.as_record(&headers);
         let waits = Waits::new(inner, patience);

@@ -29,6 +29,8 @@ use topic::{TopicLanes, open_lane};
 
 /// What one sender has of its producer: a lane for each partition that it has sent to.
 pub(crate) struct Lanes {
+    /// The producer's number, as in its topics.
+    producer: u32,
     topics: Vec<Option<TopicLanes>>,
     partitioner: Option<Box<dyn Partitioner>>,
     /// By I/O thread.
@@ -51,6 +53,7 @@ impl Lanes {
         let config = &inner.config;
         let log = inner.hub.new_sender();
         Lanes {
+            producer: inner.number,
             topics: Vec::new(),
             partitioner: inner.partitioner.as_ref().map(|make| make()),
             ends: inner.engines.iter().map(Engine::producer_end).collect(),
@@ -182,7 +185,7 @@ impl Lanes {
         // A record that fits a segment is contiguous, so that its value is one slice.
         let total = plan.shape.total_len;
         let head = if total <= inner.engines[0].segment_size() { total } else { HEAD_MAX };
-        let receipt = Receipt { sender: *id, slot: open.slot, ordinal: open.ordinal, timestamp: plan.timestamp };
+        let receipt = Receipt { sender: *id, lane: open.slot, ordinal: open.ordinal, timestamp: plan.timestamp };
         let wait = |refused| wait_at_its_thread(inner, ends, record.topic, plan.partition, refused, &waits());
         let claim = open.lane.claim_or(total, head, wait)?;
         let delta = plan.timestamp.wrapping_sub(plan.window);
@@ -210,7 +213,7 @@ fn wait_at_its_thread(
     refused: ClaimError,
     waits: &Waits,
 ) -> Result<Grant, SendErrorKind> {
-    wait_for_memory(inner, &mut ends[inner.deal.thread(topic.0, partition)], refused, waits)
+    wait_for_memory(inner, &mut ends[inner.deal.thread(topic.id, partition)], refused, waits)
 }
 
 impl From<ClaimError> for SendErrorKind {

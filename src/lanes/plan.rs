@@ -40,7 +40,7 @@ impl Lanes {
         record: &Record<'_>,
         value_len: Option<usize>,
     ) -> Result<(&mut OpenLane, u32, Plan), Refusal> {
-        let Lanes { topics, partitioner, tick, largest, batch_size, ignore_keys, id, .. } = self;
+        let Lanes { producer, topics, partitioner, tick, largest, batch_size, ignore_keys, id, .. } = self;
         tick.look();
         let window = tick.window();
         let timestamp = record.timestamp.unwrap_or(tick.now());
@@ -48,7 +48,10 @@ impl Lanes {
             Shape::measure(timestamp.wrapping_sub(window), record.key.map(<[u8]>::len), value_len, record.headers)
                 .filter(|shape| shape.total_len <= *largest)
                 .ok_or(Refusal::TooLarge)?;
-        let topic = topics.get_mut(record.topic.0.0 as usize).and_then(Option::as_mut).ok_or(Refusal::Topic)?;
+        if record.topic.producer != *producer {
+            return Err(Refusal::Topic);
+        }
+        let topic = topics.get_mut(record.topic.index()).and_then(Option::as_mut).ok_or(Refusal::Topic)?;
         let partitions = NonZeroU32::new(topic.entry.partitions()).ok_or(Refusal::Topic)?;
         let partition = match (record.partition, record.key) {
             (Some(partition), _) => partition,
@@ -124,12 +127,15 @@ impl Lanes {
         partition: Option<u32>,
         waits: &Waits,
     ) -> Result<(), SendErrorKind> {
-        let index = record.topic.0.0 as usize;
+        if record.topic.producer != self.producer {
+            return Err(SendErrorKind::ForeignTopic);
+        }
+        let index = record.topic.index();
         if self.topics.len() <= index {
             self.topics.resize_with(index + 1, || None);
         }
         if self.topics[index].is_none() {
-            let entry = inner.topics.entry(record.topic.0).ok_or(SendErrorKind::ForeignTopic)?;
+            let entry = inner.entry(record.topic).ok_or(SendErrorKind::ForeignTopic)?;
             self.topics[index] = Some(TopicLanes { entry, sticky: Sticky::default(), lanes: Vec::new() });
         }
         let Some(topic) = &self.topics[index] else { return Err(SendErrorKind::ForeignTopic) };
@@ -137,7 +143,7 @@ impl Lanes {
     }
 
     fn unknown_partition(&self, record: &Record<'_>, partition: u32) -> SendErrorKind {
-        let entry = self.topics.get(record.topic.0.0 as usize).and_then(Option::as_ref).map(|topic| &topic.entry);
+        let entry = self.topics.get(record.topic.index()).and_then(Option::as_ref).map(|topic| &topic.entry);
         SendErrorKind::UnknownPartition {
             topic: entry.map_or_else(String::new, |entry| entry.name().to_string()),
             partition,
@@ -146,7 +152,7 @@ impl Lanes {
     }
 
     fn open(&mut self, inner: &Inner, record: &Record<'_>, partition: u32) -> Result<(), SendErrorKind> {
-        let Some(Some(topic)) = self.topics.get_mut(record.topic.0.0 as usize) else {
+        let Some(Some(topic)) = self.topics.get_mut(record.topic.index()) else {
             return Err(SendErrorKind::ForeignTopic);
         };
         let at = partition as usize;
@@ -154,8 +160,8 @@ impl Lanes {
             topic.lanes.resize_with(at + 1, || None);
         }
         if topic.lanes[at].is_none() {
-            let tag = record.topic.0.lane_tag(partition);
-            let thread = inner.deal.thread(record.topic.0, partition);
+            let tag = record.topic.id.lane_tag(partition);
+            let thread = inner.deal.thread(record.topic.id, partition);
             let lane = self.ends[thread].lane(tag)?;
             let slot = inner.hub.own(thread, lane.id(), &self.log, tag, topic.entry.name().clone());
             topic.lanes[at] = Some(OpenLane { lane, slot, ordinal: 0 });

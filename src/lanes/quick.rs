@@ -77,7 +77,10 @@ impl Lanes {
         let (timestamp, moment) = self.tick.moment(record.timestamp)?;
         let compact = Compact::measure(moment, record.key.map(<[u8]>::len), value.len())?;
         let total = compact.total_len();
-        let topic = self.topics.get_mut(record.topic.0.0 as usize)?.as_mut()?;
+        if record.topic.producer != self.producer {
+            return None;
+        }
+        let topic = self.topics.get_mut(record.topic.index())?.as_mut()?;
         let partitions = topic.entry.partitions();
         let (partition, sticks) = match (record.partition, record.key) {
             (Some(partition), _) => (partition, false),

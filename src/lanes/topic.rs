@@ -43,7 +43,7 @@ impl OpenLane {
     pub(super) fn receipt(&mut self, sender: u32, timestamp: i64) -> Receipt {
         let ordinal = self.ordinal;
         self.ordinal += 1;
-        Receipt { sender, slot: self.slot, ordinal, timestamp }
+        Receipt { sender, lane: self.slot, ordinal, timestamp }
     }
 }
 
@@ -54,5 +54,5 @@ pub(super) fn open_lane<'l>(
     record: &Record<'_>,
     partition: u32,
 ) -> Option<&'l mut OpenLane> {
-    topics.get_mut(record.topic.0.0 as usize)?.as_mut()?.lanes.get_mut(partition as usize)?.as_mut()
+    topics.get_mut(record.topic.index())?.as_mut()?.lanes.get_mut(partition as usize)?.as_mut()
 }

@@ -1,7 +1,7 @@
 //! Tokens for OAUTHBEARER from an HTTP endpoint, by the client's own credentials (RFC 6749, section 4.4).
 //!
 //! Runs on the driver's token thread: nothing else waits for it. A token is kept until 80 % of its lifetime is over, as
-//! Java does, and serves all connections meanwhile. No error shows the client's secret, the token, or more of the URL
+//! Java does, and serves all connections meanwhile; and until its end where no new one can be had. No error shows the client's secret, the token, or more of the URL
 //! than its host.
 
 mod answer;
@@ -49,6 +49,9 @@ pub(crate) struct Endpoint {
 
 struct Held {
     token: String,
+    /// From then on a new one is asked for.
+    renew: Instant,
+    /// Until then it is good, if no new one can be had.
     until: Instant,
 }
 
@@ -71,12 +74,23 @@ impl Endpoint {
     /// Why there is none, for people.
     pub(crate) fn token(&self) -> Result<OAuthToken, String> {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        if held.as_ref().is_none_or(|held| held.until <= Instant::now()) {
-            *held = None;
+        if held.as_ref().is_none_or(|held| held.renew <= Instant::now()) {
             let asked = Instant::now();
-            let Token { token, lifetime } = self.fetch()?;
-            let used = lifetime.unwrap_or_default().mul_f64(USED);
-            *held = Some(Held { token, until: asked.checked_add(used).unwrap_or(asked) });
+            match (self.fetch(), &mut *held) {
+                (Ok(Token { token, lifetime }), _) => {
+                    let lifetime = lifetime.unwrap_or_default();
+                    let after = |time: Duration| asked.checked_add(time).unwrap_or(asked);
+                    *held = Some(Held { token, renew: after(lifetime.mul_f64(USED)), until: after(lifetime) });
+                }
+                (Err(why), Some(old)) if old.until > Instant::now() => {
+                    tracing::warn!(target: "forebay::connection", why, "no new token; the last one is still good");
+                    old.renew = Instant::now() + self.backoff_max;
+                }
+                (Err(why), _) => {
+                    *held = None;
+                    return Err(why);
+                }
+            }
         }
         let token = held.as_ref().map(|held| held.token.clone()).unwrap_or_default();
         Ok(OAuthToken { token, extensions: self.extensions.clone() })

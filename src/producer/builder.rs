@@ -9,6 +9,7 @@ use crate::interceptor::Interceptor;
 use crate::metrics::OnStatistics;
 use crate::partitioner::Partitioner;
 use forebay_io::driver::{OAuthToken, TokenSource};
+use std::fmt;
 use std::sync::Arc;
 
 pub(super) type MakePartitioner = Box<dyn Fn() -> Box<dyn Partitioner> + Send + Sync>;
@@ -30,6 +31,12 @@ pub(super) struct BuilderParts {
     pub(super) tokens: Option<TokenSource>,
     pub(super) interceptors: Vec<Box<dyn Interceptor>>,
     pub(super) on_statistics: Option<OnStatistics>,
+}
+
+impl fmt::Debug for ProducerBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ProducerBuilder").field("config", &self.config).finish_non_exhaustive()
+    }
 }
 
 impl ProducerBuilder {
@@ -76,7 +83,7 @@ impl ProducerBuilder {
     }
 
     /// Gets tokens for `sasl.mechanism=OAUTHBEARER`. `source` is called on a thread of its own, once for each connection and
-    /// before a broker's belief in the last token ends (KIP-368); it may take its time. The text of an error is logged and
+    /// before the broker's session for the last token expires (KIP-368); it may take its time. The text of an error is logged and
     /// reported: it must hold no secret.
     ///
     /// ```
@@ -120,10 +127,13 @@ impl ProducerBuilder {
     /// Checks the configuration, maps the buffer and starts the I/O thread. Does not wait for the cluster.
     ///
     /// # Errors
-    /// All that is wrong with the configuration; no memory; no thread.
+    /// All that is wrong with the configuration; no memory; certificates or tokens that can't be used; no thread.
     pub fn build(self) -> Result<Producer, BuildError> {
         let config = match self.ready {
-            Some(config) => config,
+            Some(config) => {
+                self.config.must_be_empty()?;
+                config
+            }
             None => self.config.build()?,
         };
         Producer::start(config, self.parts)
@@ -136,7 +146,8 @@ impl Producer {
         ProducerBuilder::default()
     }
 
-    /// A builder for a configuration that is complete already: later settings of the builder do not change it.
+    /// A builder for a configuration that is complete already, for what is no setting: callbacks, a partitioner, interceptors, tokens.
+    /// A setting that it is given all the same is an error of [`ProducerBuilder::build`].
     pub fn builder_from(config: Config) -> ProducerBuilder {
         ProducerBuilder { ready: Some(config), ..ProducerBuilder::default() }
     }

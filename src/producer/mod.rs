@@ -18,7 +18,7 @@ use crate::interceptor::Chain;
 use crate::lanes::BATCH_OVERHEAD;
 use crate::metrics::{Reporter, Source};
 use crate::receipt_future::DeliveryFuture;
-use crate::sender::Sender;
+use crate::sender::{Patience, Sender};
 use crate::shared_senders::SharedSenders;
 use crate::sync::Mutex;
 use crate::{Delivery, Receipt, Record};
@@ -29,6 +29,7 @@ use forebay_io::time::Time;
 use forebay_io::topics::TopicTable;
 use forebay_io::wall::Wall;
 use forebay_io::wire::record::Shape;
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -47,6 +48,8 @@ pub struct Producer {
 
 /// What the handles of one producer share.
 pub(crate) struct Inner {
+    /// Unique in this process.
+    pub(crate) number: u32,
     pub(crate) config: Config,
     /// By I/O thread; there is at least one.
     pub(crate) engines: Box<[Engine]>,
@@ -62,6 +65,13 @@ pub(crate) struct Inner {
     threads: Arc<IoThreads>,
     failure: Arc<Mutex<Option<String>>>,
     closed: AtomicBool,
+}
+
+impl fmt::Debug for Producer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let closed = self.inner.is_closed();
+        f.debug_struct("Producer").field("client_id", &self.inner.config.client_id()).field("closed", &closed).finish()
+    }
 }
 
 impl Producer {
@@ -82,7 +92,23 @@ impl Producer {
     /// # Errors
     /// As [`Sender::send`].
     pub fn send<'a>(&self, record: Record<'a>) -> Result<Receipt, SendError<'a>> {
-        self.inner.shared_senders.send(&self.inner, record)
+        self.inner.shared_senders.send(&self.inner, record, Patience::MaxBlock)
+    }
+
+    /// As [`Producer::send`], but never blocks: for an async task, or a thread that must not wait.
+    ///
+    /// # Errors
+    /// As [`Sender::try_send`].
+    pub fn try_send<'a>(&self, record: Record<'a>) -> Result<Receipt, SendError<'a>> {
+        self.inner.shared_senders.send(&self.inner, record, Patience::None)
+    }
+
+    /// As [`Producer::send`], but blocks until `deadline` at most, whatever `max.block.ms` says.
+    ///
+    /// # Errors
+    /// As [`Sender::send`].
+    pub fn send_deadline<'a>(&self, record: Record<'a>, deadline: Instant) -> Result<Receipt, SendError<'a>> {
+        self.inner.shared_senders.send(&self.inner, record, Patience::Until(deadline))
     }
 
     /// Waits for a record's outcome, for `timeout` at most. Does not hurry it: see [`Producer::flush`].

@@ -9,6 +9,7 @@ use crate::error::BuildError;
 use crate::hub::Hub;
 use crate::interceptor::Chain;
 use crate::metrics::{self, Measured, Source};
+use crate::numbers::PRODUCERS;
 use crate::security::security;
 use crate::shared_senders::SharedSenders;
 use crate::sync::Mutex;
@@ -73,12 +74,14 @@ impl Producer {
             measured.push(Measured { engine: engine.clone(), meters });
             engines.push(engine);
         }
+        let number = PRODUCERS.next();
         let source = Source { client_id: config.client_id().into(), threads: measured.into(), clock };
         // Before the I/O threads: this one ends when it is dropped.
         let reporter = metrics::report(&config, source.clone(), given.on_statistics)?;
         spawn(parts, &sink)?;
         Ok(Producer {
             inner: Arc::new(Inner {
+                number,
                 config,
                 engines: engines.into(),
                 deal,
@@ -88,7 +91,7 @@ impl Producer {
                 interceptors,
                 source,
                 reporter,
-                shared_senders: SharedSenders::new(),
+                shared_senders: SharedSenders::new(number),
                 threads,
                 failure,
                 closed: AtomicBool::new(false),

@@ -30,6 +30,11 @@ impl IoThreads {
         self.request(|_| Request::WantTopic(topic))
     }
 
+    /// Somebody waits for a partition that a topic has not had so far.
+    pub(super) fn want_more(&self, topic: TopicId) -> Result<(), Ended> {
+        self.request(|_| Request::WantMore(topic))
+    }
+
     /// To be answered by each of them.
     pub(super) fn flush(&self, token: u64) -> Result<(), Ended> {
         self.request(|_| Request::Flush { token })

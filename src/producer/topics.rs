@@ -6,7 +6,8 @@ use crate::error::SendErrorKind;
 use crate::sender::Patience;
 use crate::waits::Waits;
 use forebay_io::topics::{TopicEntry, TopicNameError};
-use forebay_io::wire::{ErrorClass, ErrorCode};
+use forebay_io::wire::ErrorCode;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How often a thread that waits for a topic asks the cluster again.
@@ -21,21 +22,32 @@ impl Producer {
         let id = self.inner.topics.intern(name)?;
         // Nobody to ask once the producer has ended; the send will say so.
         let _ = self.inner.threads.want_topic(id);
-        Ok(Topic(id))
+        Ok(Topic { id, producer: self.inner.number })
     }
 
     /// How many partitions a topic has; waits for the cluster's answer.
     ///
     /// # Errors
-    /// `UnknownTopic` after `timeout`, or at once if the cluster refuses the topic for good; `Closed`.
+    /// `UnknownTopic` after `timeout`, or at once if the cluster refuses the topic for good; `Authentication` if no broker lets the
+    /// producer in; `Closed`; `ForeignTopic` if another producer made the handle. In a delivery callback it does not wait.
     pub fn partitions_for(&self, topic: Topic, timeout: Duration) -> Result<u32, SendErrorKind> {
-        let entry = self.inner.topics.entry(topic.0).ok_or(SendErrorKind::ForeignTopic)?;
+        let entry = self.inner.entry(topic).ok_or(SendErrorKind::ForeignTopic)?;
         self.inner.wait_for_partitions(&entry, None, &Waits::new(&self.inner, Patience::For(timeout)))?;
         Ok(entry.partitions())
+    }
+
+    /// The name of a topic. None if another producer made the handle.
+    pub fn topic_name(&self, topic: Topic) -> Option<Arc<str>> {
+        self.inner.entry(topic).map(|entry| entry.name().clone())
     }
 }
 
 impl Inner {
+    /// What is known of a topic of this producer.
+    pub(crate) fn entry(&self, topic: Topic) -> Option<Arc<TopicEntry>> {
+        if topic.producer == self.number { self.topics.entry(topic.id) } else { None }
+    }
+
     /// Waits until a topic has partitions, and more than `partition` if that is given.
     pub(crate) fn wait_for_partitions(
         &self,
@@ -50,7 +62,11 @@ impl Inner {
             if partitions > partition.unwrap_or(0) {
                 return Ok(());
             }
-            if self.topics.is_closed() || self.threads.want_topic(entry.id()).is_err() {
+            let asked = match partitions {
+                0 => self.threads.want_topic(entry.id()),
+                _ => self.threads.want_more(entry.id()),
+            };
+            if self.topics.is_closed() || asked.is_err() {
                 return Err(SendErrorKind::Closed);
             }
             if partitions == 0
@@ -60,7 +76,7 @@ impl Inner {
             }
             let code = ErrorCode(entry.error());
             let left = waits.left();
-            if waits.never || left == Some(Duration::ZERO) || (partitions == 0 && refuses_for_good(code)) {
+            if waits.never || left == Some(Duration::ZERO) || (partitions == 0 && code.refuses_topic()) {
                 let topic = entry.name().to_string();
                 return Err(match partition {
                     Some(partition) if partitions > 0 => {
@@ -77,9 +93,4 @@ impl Inner {
             self.count_metadata_wait(waiting);
         }
     }
-}
-
-/// A code after which asking again for a topic is no use.
-fn refuses_for_good(code: ErrorCode) -> bool {
-    !code.is_none() && !matches!(code.class(), ErrorClass::Retriable | ErrorClass::RetriableRefresh)
 }

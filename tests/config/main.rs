@@ -293,6 +293,12 @@ fn ranges_are_kept_and_errors_say_them() {
 }
 
 #[test]
+fn connections_are_not_closed_as_soon_as_they_are_opened() {
+    assert_eq!(bad(&[("connections.max.idle.ms", "0")]), ["connections.max.idle.ms"]);
+    good(&[("connections.max.idle.ms", "-1")]);
+}
+
+#[test]
 fn idempotence_gives_way_unless_it_was_asked_for() {
     for (key, value) in [("acks", "1"), ("acks", "0"), ("retries", "0")] {
         let config = good(&[(key, value)]);

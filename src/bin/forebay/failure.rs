@@ -42,9 +42,10 @@ impl Failure {
     /// A producer that could not be made: most reasons lie in its settings or in the files that they name.
     pub(crate) fn build(error: forebay::BuildError) -> Self {
         match error {
-            forebay::BuildError::Config(_) | forebay::BuildError::Tls(_) | forebay::BuildError::NoToken => {
-                Self::usage(error)
-            }
+            forebay::BuildError::Config(_)
+            | forebay::BuildError::Tls(_)
+            | forebay::BuildError::TokenEndpoint(_)
+            | forebay::BuildError::NoToken => Self::usage(error),
             _ => Self::run(error),
         }
     }
