@@ -147,12 +147,11 @@ pub(crate) fn all() -> Vec<Scenario> {
         ..Scenario::new("failover-node", "a node of 3 goes away and comes back, 100 k/s for 3 s")
     });
     all.push(Scenario { partitions: 10_000, ..Scenario::new("many-10000p", "saturated, 100 B, 10,000 partitions") });
-    for (rate, short) in [(100_000.0, "100k"), (10_000.0, "10k")] {
-        for linger_ms in [0, 5] {
-            let title = format!("{short}/s, 100 B, 4 partitions, linger {linger_ms} ms");
-            let name = format!("paced-{short}-linger{linger_ms}");
-            all.push(Scenario { rate, linger_ms, ..Scenario::new(name, title) });
-        }
+    let paces = [("1m", 1e6, 5), ("100k", 1e5, 0), ("100k", 1e5, 5), ("10k", 1e4, 0), ("10k", 1e4, 5)];
+    for (short, rate, linger_ms) in paces {
+        let title = format!("{short}/s, 100 B, 4 partitions, linger {linger_ms} ms");
+        let name = format!("paced-{short}-linger{linger_ms}");
+        all.push(Scenario { rate, linger_ms, ..Scenario::new(name, title) });
     }
     all.push(Scenario {
         rate: 100_000.0,

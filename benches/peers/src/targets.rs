@@ -227,13 +227,14 @@ fn ack(all: &[Kept]) -> Row {
 }
 
 fn paced_cpu(all: &[Kept]) -> Row {
-    let mut row = Row::new("CPU at 10 k/s and 100 k/s, linger 5 ms", "at most 1/3 of the best peer's");
+    let mut row = Row::new("CPU at 10 k/s, 100 k/s and 1 M/s, linger 5 ms", "at most 1/3 of the best peer's");
     for kept in all.iter().filter(|kept| kept.scenario.name.ends_with("linger5")) {
         let (Some(ours), Some(best)) = (forebay(kept), best(kept)) else { continue };
         let Some(by) = by_less_driver(kept, ours, best) else { continue };
-        let (rate, ours, theirs) = (kept.scenario.rate / 1e3, whole(median(&ours.cpu())), whole(median(&best.cpu())));
+        let (rate, ours, theirs) =
+            (grouped(kept.scenario.rate / 1e3), whole(median(&ours.cpu())), whole(median(&best.cpu())));
         let less = less(driver(kept));
-        row.add(format!("{rate:.0} k/s: {ours} against {theirs} ns ({}){less}, 1/{by:.1}", best.entry), by >= 3.0);
+        row.add(format!("{rate} k/s: {ours} against {theirs} ns ({}){less}, 1/{by:.1}", best.entry), by >= 3.0);
     }
     row
 }
