@@ -252,7 +252,11 @@ fn what_is_encrypted_is_in_doubt_when_its_connection_is_lost() {
 fn with_acks_0_what_was_encrypted_is_delivered_when_it_is_written() {
     let mut w = World::new(CoreConfig { acks: Acks::None, enable_idempotence: false, ..config() }, 1);
     let (conn, _) = encrypted(&mut w);
+    let operations = |w: &World| w.core.meters().totals.network_io.sum();
+    let before = operations(&w);
     w.core.let_out(conn, w.now);
+    w.core.let_out(conn, w.now);
+    assert_eq!(operations(&w), before + 1, "where nothing was taken nothing is written");
     w.step();
     assert_eq!((w.records_delivered(), w.core.wants_write(conn)), (2, false));
 }

@@ -1,8 +1,8 @@
 //! Tokens for OAUTHBEARER from an HTTP endpoint, by the client's own credentials (RFC 6749, section 4.4).
 //!
 //! Runs on the driver's token thread: nothing else waits for it. A token is kept until 80 % of its lifetime is over, as
-//! Java does, and serves all connections meanwhile; and until its end where no new one can be had. No error shows the client's secret, the token, or more of the URL
-//! than its host.
+//! Java does, and until its end where no new one can be had; it serves all connections meanwhile. No error shows the client's
+//! secret, the token, or more of the URL than its host.
 
 mod answer;
 mod request;

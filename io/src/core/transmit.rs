@@ -82,7 +82,9 @@ impl Core {
     pub fn let_out(&mut self, conn: ConnId, now: Time) {
         let Some(connection) = self.connection(conn) else { return };
         let n = connection.queue.iter().map(|id| self.requests.get(*id).taken).sum();
-        self.written(conn, n, now);
+        if n > 0 {
+            self.written(conn, n, now);
+        }
     }
 
     /// Whether a broker answers such a request.
