@@ -82,16 +82,26 @@ impl SharedSenders {
         self.closed.load(Ordering::Relaxed)
     }
 
-    /// The producer is closed: no thread keeps memory of it. Where one is sending (or closes from within a send), it is kept until the
-    /// producer's last handle is gone: this is called again then, and nobody can be sending.
+    /// The producer is closed: no thread keeps memory of it. Where one is sending (or closes from within a send), it is kept until
+    /// [`SharedSenders::end`].
     pub(crate) fn clear(&self) {
+        self.empty(|slot| try_lock(slot).map(|mut lanes| lanes.take()));
+    }
+
+    /// The producer's last handle is gone: nobody can be sending.
+    pub(crate) fn end(&self) {
+        self.empty(|slot| Some(lock(slot).take()));
+    }
+
+    fn empty(&self, take: impl Fn(&Mutex<Option<Lanes>>) -> Option<Option<Lanes>>) {
         self.closed.store(true, Ordering::Relaxed);
         let mut emptied = Vec::new();
         lock(&self.held).retain(|slot| {
             let Some(slot) = slot.upgrade() else { return false };
-            let Some(mut lanes) = try_lock(&slot) else { return true };
-            emptied.push(lanes.take());
-            false
+            let taken = take(&slot);
+            let stays = taken.is_none();
+            emptied.push(taken);
+            stays
         });
         // Partitioners are dropped without any lock: they are the application's code.
         drop(emptied);

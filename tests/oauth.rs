@@ -9,7 +9,7 @@ mod tls;
 mod watch;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -141,13 +141,15 @@ fn a_token_that_is_still_good_serves_while_no_new_one_can_be_had() {
     watch::begin();
     let lifetime = Duration::from_millis(200);
     let broker = MockBroker::builder().token(TOKEN).session_lifetime(lifetime).start().expect("a broker");
-    // From 8 s on a new one is asked for in vain; this one ends at 10 s.
-    let token = format!(r#"{{"access_token":"{TOKEN}","expires_in":"10"}}"#);
-    let issuer = Issuer::new([json(200, &token), json(503, "{}")]);
-    let builder = builder(&broker, &issuer.url()).set("sasl.login.retry.backoff.max.ms", "20");
+    // From 4 s on a new one is asked for, once and in vain; this one ends at 5 s, and then another is there at the second attempt.
+    let token = format!(r#"{{"access_token":"{TOKEN}","expires_in":"5"}}"#);
+    let issuer = Issuer::new([json(200, &token), json(503, "{}"), json(503, "{}"), good()]);
+    let builder = builder(&broker, &issuer.url()).set("sasl.login.retry.backoff.max.ms", "3600000");
     let producer = builder.set("linger.ms", "0").build().expect("a producer");
     let topic = producer.topic("known").expect("a name");
+    let begun = Instant::now();
     while issuer.asked().len() < 4 {
+        assert!(begun.elapsed() < LONG, "{:?}: a token that has ended is no reason not to ask", issuer.asked());
         let receipt = producer.send(Record::to(topic).value(b"x")).expect("accepted");
         producer.wait(receipt, LONG).expect("delivered");
         std::thread::sleep(Duration::from_millis(5));

@@ -50,18 +50,18 @@ fn send(producer: &Producer) {
 #[test]
 fn a_thread_keeps_nothing_of_a_producer_that_failed() {
     let (broker, alive) = (broker(), Arc::new(AtomicUsize::new(0)));
-    let counted = alive.clone();
+    let (counted, running) = (alive.clone(), Arc::new(AtomicUsize::new(0)));
+    let runs = Counted::new(&running);
     let producer = builder(&broker)
         .partitioner(move || Counted::new(&counted))
-        .on_delivery(|_| panic!("the callback's own"))
+        .on_delivery(move |_| panic!("the callback's own, of {}", runs.0.load(Ordering::SeqCst)))
         .build()
         .expect("a producer");
     send(&producer);
     assert_eq!(alive.load(Ordering::SeqCst), 1);
-    while producer.sender().is_ok() {
-        thread::sleep(Duration::from_millis(1)); // until the I/O thread has ended
+    while producer.sender().is_ok() || running.load(Ordering::SeqCst) > 0 {
+        thread::sleep(Duration::from_millis(1)); // until the I/O thread has ended, and its callback is gone
     }
-    // It says so before it has left.
     thread::sleep(Duration::from_millis(50));
     drop(producer);
     assert_eq!(alive.load(Ordering::SeqCst), 0, "this thread still has its lanes, and with them the buffer");

@@ -3,7 +3,7 @@
 mod core_support;
 
 use core_support::{Act, World, between, config, ms, secs, within_a_fifth};
-use forebay_io::core::{Acks, ConnId, CoreConfig};
+use forebay_io::core::{Acks, ConnId, CoreConfig, DeliveryFailure, FailureKind, Request};
 
 #[test]
 fn reconnects_back_off_twofold_up_to_a_limit_and_begin_anew_after_a_success() {
@@ -244,8 +244,38 @@ fn what_is_encrypted_is_in_doubt_when_its_connection_is_lost() {
         w.unreachable = true;
         w.finish_close(conn);
         assert!(w.run_until(secs(10), |w| w.records_reported() == 2));
-        assert!(w.failures()[0].possibly_appended, "{acks:?}: {:?}", w.failures());
+        let expected = DeliveryFailure { kind: FailureKind::TimedOut { sent: true }, possibly_appended: true };
+        assert_eq!(w.failures(), [expected], "{acks:?}");
     }
+}
+
+/// With acks=0, an answer to what was encrypted behind records says that these were read.
+#[test]
+fn an_answer_behind_records_that_nobody_answers_is_listened_to() {
+    let mut w = World::new(CoreConfig { acks: Acks::None, enable_idempotence: false, ..config() }, 1);
+    let mut lane = w.lane(0);
+    w.send(&mut lane, 0, 100);
+    w.delivered(1);
+    w.run(secs(1));
+    w.stalled = true;
+    w.send(&mut lane, 1, 100);
+    w.run(ms(50));
+    w.request(Request::WantMore(w.topic));
+    w.run(ms(50));
+    // Both are on one connection, the records first.
+    let conn = w.open_links().into_iter().find(|conn| w.core.wants_write(*conn)).expect("requests are there");
+    let mut bytes = Vec::new();
+    w.core.transmit(conn, |slice| {
+        bytes.extend_from_slice(slice);
+        true
+    });
+    w.core.taken(conn, bytes.len(), w.now);
+    let (answer, open) = w.cluster.serve(0, conn, &mut bytes);
+    assert!(open && !answer.is_empty(), "metadata were asked for there");
+    assert_eq!(w.records_reported(), 1);
+    w.core.received(conn, &answer, w.now);
+    w.step();
+    assert_eq!((w.records_delivered(), w.open_links().contains(&conn)), (2, true));
 }
 
 #[test]

@@ -82,3 +82,55 @@ fn a_leader_that_let_nobody_in_once_is_tried_before_anything_fails() {
     w.send(&mut lane, 2, 100);
     w.delivered(3);
 }
+
+/// TLS tells of a stranger and closes at once: also where a connection is tried again without a pause, records fail and do not wait for
+/// `delivery.timeout.ms`.
+#[test]
+fn without_a_backoff_a_denial_fails_records_as_well() {
+    let backoff = std::time::Duration::ZERO;
+    let settings = CoreConfig { reconnect_backoff: backoff, reconnect_backoff_max: backoff, ..config() };
+    let mut w = World::new(CoreConfig { linger: std::time::Duration::ZERO, ..settings }, 2);
+    w.cluster.nodes = 2;
+    w.cluster.partitions[1].leader = 1;
+    let (mut others, mut lane) = (w.lane(0), w.lane(1));
+    w.send(&mut others, 0, 100);
+    w.delivered(1);
+    w.send(&mut lane, 1, 100);
+    w.unreachable = true;
+    let before = w.open_links();
+    for _ in 0..100 {
+        w.step();
+        for conn in w.open_links().into_iter().filter(|conn| !before.contains(conn)) {
+            w.core.untrusted(conn, "a stranger");
+            w.finish_close(conn);
+        }
+        w.now = w.now + ms(1);
+    }
+    assert_eq!(w.failures().len(), 1, "{:?}", w.reports);
+    assert!(matches!(w.failures()[0].kind, FailureKind::Authentication { .. }));
+}
+
+/// A denial is no reason any more where the next attempt fails for another one.
+#[test]
+fn a_leader_that_cannot_be_reached_is_waited_for_whatever_it_said_before() {
+    let mut w = World::new(CoreConfig { linger: std::time::Duration::ZERO, ..config() }, 2);
+    w.cluster.nodes = 2;
+    w.cluster.partitions[1].leader = 1;
+    let (mut others, mut lane) = (w.lane(0), w.lane(1));
+    w.send(&mut others, 0, 100);
+    w.delivered(1);
+    let before = w.open_links();
+    w.send(&mut lane, 1, 100);
+    w.delivered(2);
+    for conn in w.open_links().into_iter().filter(|conn| !before.contains(conn)) {
+        w.core.untrusted(conn, "an expired certificate");
+        w.finish_close(conn);
+    }
+    w.run(secs(10));
+    w.refusing.insert(1);
+    w.send(&mut lane, 2, 100);
+    w.run(secs(5));
+    assert_eq!(w.records_reported(), 2, "{:?}", w.reports);
+    w.refusing.clear();
+    w.delivered(3);
+}

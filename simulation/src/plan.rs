@@ -132,9 +132,9 @@ pub(crate) struct Plan {
     /// Bytes that the system's send buffer holds.
     pub(crate) send_buffer: usize,
     /// Bytes that arrive at once.
+    pub(crate) read_limit: usize,
     /// At most so many bytes are encrypted at once, and in nobody's hands until the client's system has taken them. None: they are not.
     pub(crate) encrypted: Option<usize>,
-    pub(crate) read_limit: usize,
     /// The highest Produce version of each broker.
     pub(crate) produce_max: Vec<i16>,
     pub(crate) metadata_max: i16,

@@ -102,6 +102,6 @@ pub(super) const SECURITY: &[KeySpec] = &[
         "How long to wait before the token endpoint is asked again after it failed; doubles with each failure. A refusal (HTTP 400 to 499) is not repeated.",
         "Up to `sasl.login.retry.backoff.max.ms`."),
     row(SASL, "sasl.login.retry.backoff.max.ms", Kind::Millis(0, LONG), "10000", |s, v| s.sasl.oauth.retry_backoff_max = v.duration(),
-        "The longest wait, and the time after which no further attempt is begun: the authentication then fails, and begins anew with the next connection.",
+        "The longest wait, and the time after which no further attempt is begun: the authentication then fails, unless the last token is still good, and begins anew with the next connection.",
         "At least `sasl.login.retry.backoff.ms`."),
 ];

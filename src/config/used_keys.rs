@@ -150,7 +150,7 @@ pub(super) const USED: &[KeySpec] = &[
         "When no broker has given metadata for this long although it was asked for, every connection is closed and the producer begins again with `bootstrap.servers`, whose names are looked up anew.",
         "Without effect with `metadata.recovery.strategy=none`. A bootstrap server is also asked as soon as no known broker can be reached."),
     row(CONNECTION, "connections.max.idle.ms", Kind::Millis(-1, LONG), "540000", |s, v| s.connections_max_idle = v.duration(),
-        "A connection without traffic for this long is closed; -1 never closes one.",
+        "A connection without traffic for this long is closed; -1 never closes one, and 0 is refused.",
         "Keep it under the broker's own `connections.max.idle.ms`."),
     row(CONNECTION, "reconnect.backoff.ms", Kind::Millis(0, LONG), "50", |s, v| s.reconnect_backoff = v.duration(),
         "How long to wait before connecting again to a broker that could not be reached; doubles with each failure, with jitter of 20 %.",

@@ -76,7 +76,10 @@ impl Endpoint {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         if held.as_ref().is_none_or(|held| held.renew <= Instant::now()) {
             let asked = Instant::now();
-            match (self.fetch(), &mut *held) {
+            // While one is good nobody waits for the next.
+            let patience =
+                if held.as_ref().is_some_and(|held| held.until > asked) { Duration::ZERO } else { self.backoff_max };
+            match (self.fetch(patience), &mut *held) {
                 (Ok(Token { token, lifetime }), _) => {
                     let lifetime = lifetime.unwrap_or_default();
                     let after = |time: Duration| asked.checked_add(time).unwrap_or(asked);
@@ -84,7 +87,7 @@ impl Endpoint {
                 }
                 (Err(why), Some(old)) if old.until > Instant::now() => {
                     tracing::warn!(target: "forebay::connection", why, "no new token; the last one is still good");
-                    old.renew = Instant::now() + self.backoff_max;
+                    old.renew = asked.checked_add(self.backoff_max).map_or(old.until, |again| again.min(old.until));
                 }
                 (Err(why), _) => {
                     *held = None;
@@ -96,14 +99,15 @@ impl Endpoint {
         Ok(OAuthToken { token, extensions: self.extensions.clone() })
     }
 
-    fn fetch(&self) -> Result<Token, String> {
+    /// Asks for a token, and again where that may help, for so long.
+    fn fetch(&self, patience: Duration) -> Result<Token, String> {
         let (start, mut pause) = (Instant::now(), self.backoff);
         loop {
             let refusal = match self.request.send().and_then(|(status, body)| self.request.read(status, &body)) {
                 Ok(token) => return Ok(token),
                 Err(refusal) => refusal,
             };
-            if !refusal.passing || start.elapsed() + pause > self.backoff_max {
+            if !refusal.passing || start.elapsed() + pause > patience {
                 return Err(format!("the token endpoint {}: {}", self.request.host(), refusal.why));
             }
             tracing::warn!(target: "forebay::connection", endpoint = self.request.host(), why = refusal.why, "no token yet");

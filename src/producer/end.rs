@@ -92,7 +92,7 @@ impl Drop for Inner {
         {
             tracing::error!(target: "forebay::delivery", %error, "records were lost when the last handle of a producer was dropped");
         }
-        self.shared_senders.clear();
+        self.shared_senders.end();
         self.end_reports();
     }
 }

@@ -36,6 +36,8 @@ pub(crate) struct Broker {
     pub(crate) ready: Vec<u32>,
     /// Why the last attempt to authenticate failed, if it did.
     pub(crate) denied: Option<Arc<str>>,
+    /// Until then that is why its records fail.
+    pub(crate) denied_until: Time,
     /// In the last metadata; a bootstrap server always is.
     pub(crate) known: bool,
 }
@@ -57,6 +59,7 @@ impl Broker {
             owed_since: None,
             ready: Vec::new(),
             denied: None,
+            denied_until: Time::ZERO,
             known: true,
         }
     }

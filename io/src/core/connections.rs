@@ -257,6 +257,10 @@ impl Core {
             self.brokers.get_mut(connection.broker).failed(now, delay);
             self.metadata.want();
         }
+        let broker = self.brokers.get(connection.broker);
+        if broker.denied_until == Time::MAX {
+            self.denied_for_now(connection.broker, broker.retry_at, now);
+        }
         self.metadata.lost(conn);
         self.idempotence.lost(conn);
         for id in connection.waiting.iter().chain(&connection.queue) {

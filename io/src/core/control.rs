@@ -50,6 +50,9 @@ impl Core {
 
     /// A response. An error means that the connection is out of step.
     pub(super) fn response(&mut self, conn: ConnId, frame: Frame<'_>, now: Time) -> Result<(), String> {
+        if self.connection(conn).is_some_and(|c| c.waiting.is_empty()) {
+            self.heard_of_taken(conn, now);
+        }
         let Some(id) = self.connection(conn).and_then(|c| c.waiting.front().copied()) else {
             return Err("a response that nobody asked for".to_owned());
         };

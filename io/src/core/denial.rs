@@ -6,12 +6,16 @@
 //! With the first connection that works, all is well again.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::Core;
 use super::connections::Phase;
 use super::ports::ConnId;
 use super::report::{DeliveryFailure, FailureKind};
 use crate::time::Time;
+
+/// What is there fails for that long at least, also where connections are tried again at once.
+const LEAST: Duration = Duration::from_millis(10);
 
 impl Core {
     /// One side of a connection did not trust the other: a certificate, a password. To be followed by
@@ -23,10 +27,12 @@ impl Core {
         tracing::error!(target: "forebay::connection", node = broker.node, host = %broker.host, port = broker.port, why, "no authentication");
         let why = Arc::<str>::from(why);
         broker.denied = Some(why.clone());
+        // Until the connection is closed; then it is known when it may be tried again.
+        broker.denied_until = Time::MAX;
         self.meter_authentication(false);
         if !self.connections.iter().flatten().any(|c| c.phase == Phase::Ready) {
             self.topics.deny(Some(why.clone()));
-            self.denied = Some(why);
+            self.denied = Some((why, Time::MAX));
         }
         self.stirred = true;
     }
@@ -39,22 +45,28 @@ impl Core {
         }
     }
 
-    /// Why a partition's records can go nowhere, if that is so. What was so once need not be so for ever: where the leader may be
-    /// tried again, or is being tried, that comes first.
+    /// A connection that was denied is closed, and another may be tried from `retry_at` on.
+    pub(super) fn denied_for_now(&mut self, broker: usize, retry_at: Time, now: Time) {
+        let until = retry_at.max(now + LEAST);
+        self.brokers.get_mut(broker).denied_until = until;
+        if let Some((_, denied_until)) = &mut self.denied {
+            *denied_until = until;
+        }
+    }
+
+    /// Why a partition's records can go nowhere, if that is so. What was so once need not be so for ever: what comes later waits for
+    /// another attempt.
     pub(super) fn denial(&self, number: u32, now: Time) -> Option<DeliveryFailure> {
         let partition = &self.partitions[number as usize];
         let leader = self.brokers.find(self.metadata.leader(partition.topic, partition.index).node);
-        let why = match leader {
-            Some(broker) => {
-                let broker = self.brokers.get(broker);
-                let closing =
-                    broker.conn.and_then(|conn| self.connection(conn)).is_some_and(|c| c.phase == Phase::Closing);
-                let tried = broker.conn.is_some() && !closing;
-                broker.denied.as_ref().filter(|_| !tried && (closing || now < broker.retry_at))
-            }
-            None => self.denied.as_ref(),
+        let (why, until) = match leader.map(|broker| self.brokers.get(broker)) {
+            Some(broker) => (broker.denied.as_ref(), broker.denied_until),
+            None => (
+                self.denied.as_ref().map(|denied| &denied.0),
+                self.denied.as_ref().map_or(Time::ZERO, |denied| denied.1),
+            ),
         };
-        let message = why?.clone();
+        let message = why.filter(|_| now < until)?.clone();
         Some(DeliveryFailure { kind: FailureKind::Authentication { message }, possibly_appended: false })
     }
 }

@@ -103,12 +103,11 @@ impl Core {
         for at in 0..active {
             let number = self.active[at];
             let (topic, index) = (self.partitions[number as usize].topic, self.partitions[number as usize].index);
-            looks += 1;
             if loads.topic(topic, hand).is_none() || !adaptive {
                 continue;
             }
             let (waiting, due) = self.waiting(number, pressure, now);
-            looks += self.partitions[number as usize].lanes.len() as u32;
+            looks += 1 + self.partitions[number as usize].lanes.len() as u32;
             if due && let Some(broker) = self.brokers.find(self.metadata.leader(topic, index).node) {
                 self.brokers.get_mut(broker).owed = true;
             }

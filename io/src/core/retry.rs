@@ -89,9 +89,14 @@ impl Core {
         let may_arrive = self.requests.get(request).may_arrive() && !mutant!("what_is_encrypted_is_not_in_doubt");
         let batches = std::mem::take(&mut self.requests.get_mut(request).batches);
         for id in batches.iter().copied() {
-            let written = self.batches.get(id).written || may_arrive;
+            let sent = self.batches.get(id).written;
+            let written = sent || may_arrive;
             self.leave_request(id);
             let batch = self.batches.get_mut(id);
+            if written && !sent {
+                // Sent, as far as anybody will ever know.
+                batch.attempts = batch.attempts.saturating_add(1);
+            }
             batch.maybe_appended |= written && !mutant!("a_lost_answer_means_not_appended");
             if batch.done && mutant!("quarantine_without_end") {
                 continue;

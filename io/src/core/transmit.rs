@@ -87,6 +87,23 @@ impl Core {
         }
     }
 
+    /// An answer has come, and nothing that was written waits for one: it is for what was taken behind records that are not answered. A
+    /// broker reads in order, so that it has these as well.
+    pub(super) fn heard_of_taken(&mut self, conn: ConnId, now: Time) {
+        let Some(connection) = self.connection(conn) else { return };
+        let mut n = 0;
+        for id in &connection.queue {
+            let request = self.requests.get(*id);
+            if !request.may_arrive() {
+                return;
+            }
+            n += request.len - request.written;
+            if self.is_answered(request.kind) {
+                return self.written(conn, n, now);
+            }
+        }
+    }
+
     /// Whether a broker answers such a request.
     fn is_answered(&self, kind: Kind) -> bool {
         kind != Kind::Produce || self.answers()
