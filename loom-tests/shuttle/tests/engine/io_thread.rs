@@ -214,7 +214,7 @@ impl IoThread {
         self.io.settle();
         let account = self.io.account();
         // What a claim held at the last word, or asked for then, goes with the engine: nobody takes it back any more. A close waits.
-        let left = if let End::Finish(_) = end { account.with_senders } else { 0 };
+        let left = if let End::Finish(_) = end { account.with_senders + account.left } else { 0 };
         assert_eq!(account.free + left, self.io.total_segments(), "{account:?}");
         assert_eq!(self.io.waiting_senders(), 0);
     }
