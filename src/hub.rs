@@ -2,13 +2,12 @@
 
 use crate::Receipt;
 use crate::numbers::SENDERS;
-use crate::outcomes::{Failures, SenderLog, ended};
+use crate::outcomes::{Failures, SenderLog, ended, wake};
 use crate::sync::{Condvar, Mutex, lock, wait, wait_until};
 use forebay_engine::{LaneId, mutant};
 use forebay_io::core::{Delivered, DeliveryFailure, FailureKind, Flushed, Report};
 use forebay_io::topics::{TopicId, TopicTable};
 use std::collections::{HashMap, VecDeque};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
@@ -282,9 +281,7 @@ impl Hub {
         if !mutant!("the_end_wakes_no_flush") {
             self.flushed.notify_all();
         }
-        for waker in wakers {
-            // The application's code: a panic in one must not keep the others asleep.
-            let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));
-        }
+        // Nothing is left that a panic in one of them could end.
+        let _ = wake(wakers);
     }
 }

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::task::Waker;
+use std::thread;
 use std::time::Instant;
 
 /// Stretches that a log keeps. Few under loom, so that a model can see one forgotten.
@@ -151,7 +152,9 @@ impl SenderLog {
         }
         drop(guard);
         // A waker is the application's code, and may poll or drop futures of this log at once.
-        wake(decided);
+        if let Err(panic) = wake(decided) {
+            resume_unwind(panic);
+        }
     }
 
     /// No report comes any more: the I/O thread has ended. Records without outcome get `why`. Answers who is to be woken.
@@ -249,13 +252,9 @@ impl SenderLog {
     }
 }
 
-/// Wakes all, whatever one does; the first panic goes on then.
-fn wake(wakers: Vec<Waker>) {
-    let panics: Vec<_> =
-        wakers.into_iter().filter_map(|waker| catch_unwind(AssertUnwindSafe(|| waker.wake())).err()).collect();
-    if let Some(panic) = panics.into_iter().next() {
-        resume_unwind(panic);
-    }
+/// Wakes all: they are the application's code, and a panic in one must not keep the others asleep. Answers with the first one.
+pub(crate) fn wake(wakers: Vec<Waker>) -> thread::Result<()> {
+    wakers.into_iter().map(|waker| catch_unwind(AssertUnwindSafe(|| waker.wake()))).fold(Ok(()), Result::and)
 }
 
 impl State {

@@ -330,10 +330,7 @@ fn a_partition_that_is_asked_for_is_looked_for_at_once() {
 /// It would not read before its quota is whole again (KIP-219).
 #[test]
 fn metadata_is_asked_of_a_broker_that_has_not_asked_for_quiet() {
-    let mut w = World::new(config(), 2);
-    w.cluster.nodes = 2;
-    w.cluster.partitions[1].leader = 1;
-    let mut lanes = [w.lane(0), w.lane(1)];
+    let (mut w, mut lanes) = World::two_nodes(config());
     w.send(&mut lanes[1], 0, 100);
     w.delivered(1);
     w.cluster.throttle_ms = 60_000;

@@ -196,6 +196,18 @@ fn after_a_lost_answer_the_next_setup_has_the_usual_time() {
     assert!(pause <= secs(10).mul_f64(1.201) + ms(200), "{pause:?}");
 }
 
+/// TLS takes all that there is to be written, of which the socket has nothing yet. Answers the connection, and the bytes.
+fn take_all(w: &mut World) -> (ConnId, Vec<u8>) {
+    let conn = w.open_links().into_iter().find(|conn| w.core.wants_write(*conn)).expect("a request is there");
+    let mut bytes = Vec::new();
+    w.core.transmit(conn, |slice| {
+        bytes.extend_from_slice(slice);
+        true
+    });
+    w.core.taken(conn, bytes.len(), w.now);
+    (conn, bytes)
+}
+
 /// A second record is in a request, of which TLS has all and the socket nothing yet. Answers its connection, and the request.
 fn encrypted(w: &mut World) -> (ConnId, Vec<u8>) {
     let mut lane = w.lane(0);
@@ -204,16 +216,10 @@ fn encrypted(w: &mut World) -> (ConnId, Vec<u8>) {
     w.stalled = true;
     w.send(&mut lane, 1, 100);
     w.run(ms(50));
-    let conn = w.open_links().into_iter().find(|conn| w.core.wants_write(*conn)).expect("a request is there");
-    let mut bytes = Vec::new();
-    w.core.transmit(conn, |slice| {
-        bytes.extend_from_slice(slice);
-        true
-    });
-    w.core.taken(conn, bytes.len(), w.now);
+    let taken = take_all(w);
     w.step();
     assert_eq!(w.records_reported(), 1, "not written, so not delivered, with acks=0 either");
-    (conn, bytes)
+    taken
 }
 
 /// The socket has taken all of it, and the driver reads before it says so.
@@ -263,13 +269,7 @@ fn an_answer_behind_records_that_nobody_answers_is_listened_to() {
     w.request(Request::WantMore(w.topic));
     w.run(ms(50));
     // Both are on one connection, the records first.
-    let conn = w.open_links().into_iter().find(|conn| w.core.wants_write(*conn)).expect("requests are there");
-    let mut bytes = Vec::new();
-    w.core.transmit(conn, |slice| {
-        bytes.extend_from_slice(slice);
-        true
-    });
-    w.core.taken(conn, bytes.len(), w.now);
+    let (conn, mut bytes) = take_all(&mut w);
     let (answer, open) = w.cluster.serve(0, conn, &mut bytes);
     assert!(open && !answer.is_empty(), "metadata were asked for there");
     assert_eq!(w.records_reported(), 1);

@@ -3,19 +3,18 @@
 mod core_support;
 
 use core_support::{Act, World, config, ms, secs};
-use forebay_io::core::{CoreConfig, FailureKind, Request};
+use forebay_engine::Lane;
+use forebay_io::core::{ConnId, CoreConfig, FailureKind, Request};
+use std::time::Duration;
 
 /// Fails every connection attempt for want of trust until `end`, and answers how many there were.
-fn refuse_until(w: &mut World, end: std::time::Duration) -> usize {
+fn refuse_until(w: &mut World, end: Duration) -> usize {
     let before = w.connects.len();
     w.unreachable = true;
     let until = w.now + end;
     while w.now < until {
         w.step();
-        for conn in w.open_links() {
-            w.core.untrusted(conn, "a wrong password");
-            w.finish_close(conn);
-        }
+        deny(w, &[], "a wrong password");
         w.now = w.now + ms(10);
     }
     w.connects.len() - before
@@ -48,11 +47,7 @@ fn a_leader_that_lets_nobody_in_fails_its_own_records_and_is_asked_again() {
     let mut lane = w.lane(0);
     w.send(&mut lane, 1, 100);
     assert!(w.run_until(secs(1), |w| w.records_delivered() == 1));
-    let conns = w.open_links();
-    for conn in conns {
-        w.core.untrusted(conn, "an expired token");
-        w.finish_close(conn);
-    }
+    deny(&mut w, &[], "an expired token");
     w.send(&mut lane, 2, 100);
     assert!(w.run_until(secs(5), |w| w.records_reported() == 2), "{:?}", w.reports);
     w.run(secs(2));
@@ -60,24 +55,31 @@ fn a_leader_that_lets_nobody_in_fails_its_own_records_and_is_asked_again() {
     assert!(w.run_until(secs(5), |w| w.records_delivered() == 2), "{:?}", w.reports);
 }
 
+/// The second of two nodes, of which the first is well: nothing but records goes to it, as all else goes to the first. Nothing is opened
+/// while records gather. Its lane, and the connections without its own.
+fn second_node(config: CoreConfig) -> (World, Lane, Vec<ConnId>) {
+    let (mut w, [mut others, lane]) = World::two_nodes(CoreConfig { linger: Duration::ZERO, ..config });
+    w.send(&mut others, 0, 100);
+    w.delivered(1);
+    let before = w.open_links();
+    (w, lane, before)
+}
+
+/// Closes all connections but these, for want of trust.
+fn deny(w: &mut World, but: &[ConnId], why: &str) {
+    for conn in w.open_links().into_iter().filter(|conn| !but.contains(conn)) {
+        w.core.untrusted(conn, why);
+        w.finish_close(conn);
+    }
+}
+
 /// What is wrong may have been put right long ago: the first record finds out, and need not fail for that.
 #[test]
 fn a_leader_that_let_nobody_in_once_is_tried_before_anything_fails() {
-    // Nothing is opened while records gather.
-    let mut w = World::new(CoreConfig { linger: std::time::Duration::ZERO, ..config() }, 2);
-    w.cluster.nodes = 2;
-    w.cluster.partitions[1].leader = 1;
-    let (mut others, mut lane) = (w.lane(0), w.lane(1));
-    w.send(&mut others, 0, 100);
-    w.delivered(1);
-    // The other broker is well, so that nothing but records goes to this one.
-    let before = w.open_links();
+    let (mut w, mut lane, before) = second_node(config());
     w.send(&mut lane, 1, 100);
     w.delivered(2);
-    for conn in w.open_links().into_iter().filter(|conn| !before.contains(conn)) {
-        w.core.untrusted(conn, "a token that nobody would give");
-        w.finish_close(conn);
-    }
+    deny(&mut w, &before, "a token that nobody would give");
     w.run(secs(100));
     w.send(&mut lane, 2, 100);
     w.delivered(3);
@@ -87,23 +89,14 @@ fn a_leader_that_let_nobody_in_once_is_tried_before_anything_fails() {
 /// `delivery.timeout.ms`.
 #[test]
 fn without_a_backoff_a_denial_fails_records_as_well() {
-    let backoff = std::time::Duration::ZERO;
+    let backoff = Duration::ZERO;
     let settings = CoreConfig { reconnect_backoff: backoff, reconnect_backoff_max: backoff, ..config() };
-    let mut w = World::new(CoreConfig { linger: std::time::Duration::ZERO, ..settings }, 2);
-    w.cluster.nodes = 2;
-    w.cluster.partitions[1].leader = 1;
-    let (mut others, mut lane) = (w.lane(0), w.lane(1));
-    w.send(&mut others, 0, 100);
-    w.delivered(1);
+    let (mut w, mut lane, before) = second_node(settings);
     w.send(&mut lane, 1, 100);
     w.unreachable = true;
-    let before = w.open_links();
     for _ in 0..100 {
         w.step();
-        for conn in w.open_links().into_iter().filter(|conn| !before.contains(conn)) {
-            w.core.untrusted(conn, "a stranger");
-            w.finish_close(conn);
-        }
+        deny(&mut w, &before, "a stranger");
         w.now = w.now + ms(1);
     }
     assert_eq!(w.failures().len(), 1, "{:?}", w.reports);
@@ -113,19 +106,10 @@ fn without_a_backoff_a_denial_fails_records_as_well() {
 /// A denial is no reason any more where the next attempt fails for another one.
 #[test]
 fn a_leader_that_cannot_be_reached_is_waited_for_whatever_it_said_before() {
-    let mut w = World::new(CoreConfig { linger: std::time::Duration::ZERO, ..config() }, 2);
-    w.cluster.nodes = 2;
-    w.cluster.partitions[1].leader = 1;
-    let (mut others, mut lane) = (w.lane(0), w.lane(1));
-    w.send(&mut others, 0, 100);
-    w.delivered(1);
-    let before = w.open_links();
+    let (mut w, mut lane, before) = second_node(config());
     w.send(&mut lane, 1, 100);
     w.delivered(2);
-    for conn in w.open_links().into_iter().filter(|conn| !before.contains(conn)) {
-        w.core.untrusted(conn, "an expired certificate");
-        w.finish_close(conn);
-    }
+    deny(&mut w, &before, "an expired certificate");
     w.run(secs(10));
     w.refusing.insert(1);
     w.send(&mut lane, 2, 100);

@@ -24,6 +24,8 @@ pub(super) struct Plan {
 /// Why a record has no plan yet.
 pub(super) enum Refusal {
     TooLarge,
+    /// Its topic is another producer's.
+    Foreign,
     /// Nothing is known of its topic.
     Topic,
     /// Its topic has no such partition.
@@ -49,7 +51,7 @@ impl Lanes {
                 .filter(|shape| shape.total_len <= *largest)
                 .ok_or(Refusal::TooLarge)?;
         if record.topic.producer != *producer {
-            return Err(Refusal::Topic);
+            return Err(Refusal::Foreign);
         }
         let topic = topics.get_mut(record.topic.index()).and_then(Option::as_mut).ok_or(Refusal::Topic)?;
         let partitions = NonZeroU32::new(topic.entry.partitions()).ok_or(Refusal::Topic)?;
@@ -101,6 +103,7 @@ impl Lanes {
         loop {
             match refusal {
                 Refusal::TooLarge => return Err(inner.too_large(record, value_len)),
+                Refusal::Foreign => return Err(SendErrorKind::ForeignTopic),
                 Refusal::Topic => self.know_topic(inner, record, None, waits)?,
                 // The topic may have grown since its metadata was read; a partition of the partitioner's own is an error.
                 Refusal::Partition(partition) if record.partition.is_some() => {
@@ -127,9 +130,6 @@ impl Lanes {
         partition: Option<u32>,
         waits: &Waits,
     ) -> Result<(), SendErrorKind> {
-        if record.topic.producer != self.producer {
-            return Err(SendErrorKind::ForeignTopic);
-        }
         let index = record.topic.index();
         if self.topics.len() <= index {
             self.topics.resize_with(index + 1, || None);

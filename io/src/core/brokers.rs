@@ -5,6 +5,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::denial::Denial;
 use super::ports::ConnId;
 use crate::time::Time;
 
@@ -35,9 +36,7 @@ pub(crate) struct Broker {
     /// Partitions that can be sent this turn.
     pub(crate) ready: Vec<u32>,
     /// Why the last attempt to authenticate failed, if it did.
-    pub(crate) denied: Option<Arc<str>>,
-    /// Until then that is why its records fail.
-    pub(crate) denied_until: Time,
+    pub(crate) denied: Option<Denial>,
     /// In the last metadata; a bootstrap server always is.
     pub(crate) known: bool,
 }
@@ -59,7 +58,6 @@ impl Broker {
             owed_since: None,
             ready: Vec::new(),
             denied: None,
-            denied_until: Time::ZERO,
             known: true,
         }
     }

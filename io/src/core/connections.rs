@@ -96,13 +96,15 @@ impl Core {
         self.connection(id).filter(|c| c.phase == Phase::Ready).map(|c| c.id)
     }
 
+    /// The connections that requests can be sent on.
+    pub(super) fn ready_connections(&self) -> impl Iterator<Item = &Connection> {
+        self.connections.iter().flatten().filter(|c| c.phase == Phase::Ready)
+    }
+
     /// Of the connections that are ready the one with the least to do, if possible of a broker that has not asked for quiet (KIP-219):
     /// it would not read.
     pub(super) fn any_ready_connection(&self, now: Time) -> Option<ConnId> {
-        self.connections
-            .iter()
-            .flatten()
-            .filter(|c| c.phase == Phase::Ready)
+        self.ready_connections()
             .min_by_key(|c| (self.brokers.get(c.broker).throttled_until > now, c.queue.len() + c.waiting.len()))
             .map(|c| c.id)
     }
@@ -257,10 +259,7 @@ impl Core {
             self.brokers.get_mut(connection.broker).failed(now, delay);
             self.metadata.want();
         }
-        let broker = self.brokers.get(connection.broker);
-        if broker.denied_until == Time::MAX {
-            self.denied_for_now(connection.broker, broker.retry_at, now);
-        }
+        self.denied_for_now(connection.broker, now);
         self.metadata.lost(conn);
         self.idempotence.lost(conn);
         for id in connection.waiting.iter().chain(&connection.queue) {

@@ -9,13 +9,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Core;
-use super::connections::Phase;
 use super::ports::ConnId;
 use super::report::{DeliveryFailure, FailureKind};
 use crate::time::Time;
 
 /// What is there fails for that long at least, also where connections are tried again at once.
 const LEAST: Duration = Duration::from_millis(10);
+
+/// That one side did not trust the other.
+#[derive(Clone)]
+pub(crate) struct Denial {
+    why: Arc<str>,
+    /// Until then that is why records fail.
+    until: Time,
+}
 
 impl Core {
     /// One side of a connection did not trust the other: a certificate, a password. To be followed by
@@ -25,14 +32,13 @@ impl Core {
         let index = connection.broker;
         let broker = self.brokers.get_mut(index);
         tracing::error!(target: "forebay::connection", node = broker.node, host = %broker.host, port = broker.port, why, "no authentication");
-        let why = Arc::<str>::from(why);
-        broker.denied = Some(why.clone());
         // Until the connection is closed; then it is known when it may be tried again.
-        broker.denied_until = Time::MAX;
+        let denial = Denial { why: Arc::from(why), until: Time::MAX };
+        broker.denied = Some(denial.clone());
         self.meter_authentication(false);
-        if !self.connections.iter().flatten().any(|c| c.phase == Phase::Ready) {
-            self.topics.deny(Some(why.clone()));
-            self.denied = Some((why, Time::MAX));
+        if self.ready_connections().next().is_none() {
+            self.topics.deny(Some(denial.why.clone()));
+            self.denied = Some(denial);
         }
         self.stirred = true;
     }
@@ -45,12 +51,15 @@ impl Core {
         }
     }
 
-    /// A connection that was denied is closed, and another may be tried from `retry_at` on.
-    pub(super) fn denied_for_now(&mut self, broker: usize, retry_at: Time, now: Time) {
-        let until = retry_at.max(now + LEAST);
-        self.brokers.get_mut(broker).denied_until = until;
-        if let Some((_, denied_until)) = &mut self.denied {
-            *denied_until = until;
+    /// A broker's connection is closed: if it was denied, that holds until another may be tried.
+    pub(super) fn denied_for_now(&mut self, broker: usize, now: Time) {
+        let Self { brokers, denied, .. } = self;
+        let broker = brokers.get_mut(broker);
+        let until = broker.retry_at.max(now + LEAST);
+        let Some(denial) = broker.denied.as_mut().filter(|denial| denial.until == Time::MAX) else { return };
+        denial.until = until;
+        if let Some(denial) = denied {
+            denial.until = until;
         }
     }
 
@@ -59,14 +68,8 @@ impl Core {
     pub(super) fn denial(&self, number: u32, now: Time) -> Option<DeliveryFailure> {
         let partition = &self.partitions[number as usize];
         let leader = self.brokers.find(self.metadata.leader(partition.topic, partition.index).node);
-        let (why, until) = match leader.map(|broker| self.brokers.get(broker)) {
-            Some(broker) => (broker.denied.as_ref(), broker.denied_until),
-            None => (
-                self.denied.as_ref().map(|denied| &denied.0),
-                self.denied.as_ref().map_or(Time::ZERO, |denied| denied.1),
-            ),
-        };
-        let message = why.filter(|_| now < until)?.clone();
+        let denied = leader.map_or(&self.denied, |broker| &self.brokers.get(broker).denied);
+        let message = denied.as_ref().filter(|denial| now < denial.until)?.why.clone();
         Some(DeliveryFailure { kind: FailureKind::Authentication { message }, possibly_appended: false })
     }
 }

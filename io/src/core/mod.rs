@@ -123,7 +123,7 @@ pub struct Core {
     commands: VecDeque<Command>,
     closing: Closing,
     /// Why no broker lets us in, while none does.
-    denied: Option<(Arc<str>, Time)>,
+    denied: Option<denial::Denial>,
     /// A record's bytes did not parse: a bug, and nothing that follows can be trusted.
     poisoned: bool,
     /// Something was fed in since the last turn: no rest before the next one.

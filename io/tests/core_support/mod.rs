@@ -171,6 +171,15 @@ impl World {
         }
     }
 
+    /// Two nodes, each the leader of a partition: the node's number is the partition's.
+    pub(crate) fn two_nodes(config: CoreConfig) -> (Self, [Lane; 2]) {
+        let mut world = Self::new(config, 2);
+        world.cluster.nodes = 2;
+        world.cluster.partitions[1].leader = 1;
+        let lanes = [world.lane(0), world.lane(1)];
+        (world, lanes)
+    }
+
     pub(crate) fn lane(&self, partition: u32) -> Lane {
         self.end.lane(self.topic.lane_tag(partition)).expect("open")
     }
