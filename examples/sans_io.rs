@@ -65,7 +65,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
         core.flushed().clear();
         // `rest` says how long may be slept; a read's timeout is sleep enough here.
-        if !matches!(core.rest(now()), Wake::Now) {
+        if !matches!(core.rest(now()), Wake::Now | Wake::Spin) {
             read(&mut core, &mut sockets, &now);
         }
     }

@@ -157,7 +157,7 @@ impl Driver {
             return;
         }
         match self.core.rest(self.now) {
-            Wake::Now => loom::thread::yield_now(),
+            Wake::Now | Wake::Spin => loom::thread::yield_now(),
             Wake::At(at) => {
                 assert!(at.since(Time::ZERO) < LONG, "time passes, and nothing is decided");
                 loom::thread::yield_now();

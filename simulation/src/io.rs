@@ -183,7 +183,7 @@ impl World {
             return self.wake_io_at(at);
         }
         match wake {
-            Wake::Now => {
+            Wake::Now | Wake::Spin => {
                 self.io.restless += 1;
                 assert!(self.io.restless < RESTLESS, "the core never comes to rest");
                 let at = self.now + us(self.rng.u64(1..20));

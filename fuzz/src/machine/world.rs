@@ -211,7 +211,7 @@ impl World {
         for _ in 0..RESTLESS {
             self.turn();
             match self.core.rest(self.now) {
-                Wake::Now => {}
+                Wake::Now | Wake::Spin => {}
                 wake => {
                     assert!(wake != Wake::At(self.now), "a wake-up that is now");
                     return wake;
@@ -283,7 +283,7 @@ impl World {
             if !self.core.is_closed() && self.commands.is_empty() {
                 match self.core.rest(self.now) {
                     Wake::At(at) => self.now = at,
-                    Wake::Now => self.now = self.now + Duration::from_millis(1),
+                    Wake::Now | Wake::Spin => self.now = self.now + Duration::from_millis(1),
                     Wake::Never => assert!(self.core.is_closed(), "asleep for ever, and not closed"),
                 }
             }

@@ -78,11 +78,14 @@ pub struct Flushed {
     pub failed: u64,
 }
 
-/// How long the driver may sleep, if nothing happens on its sockets and nobody rings.
-#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+/// How long the driver may sleep, if nothing happens on its sockets and nobody rings. The earlier, the less.
+#[derive(Copy, Clone, Debug, Eq, PartialEq, Ord, PartialOrd)]
 pub enum Wake {
     /// Not at all: take another turn.
     Now,
+    /// Not at all, though nothing is to be done: senders may have more at any moment (`io.spin.us`). Take another turn; whoever waits for
+    /// this processor may have it before.
+    Spin,
     /// Until then.
     At(Time),
     /// For good.

@@ -64,7 +64,7 @@ impl Core {
         }
         let instant = self.cfg.linger.is_zero();
         if instant && self.listening && self.is_anything_fresh(now) {
-            return Wake::Now;
+            return Wake::Spin;
         }
         let stayed = if self.listening && !on_backlog { self.retire(now, Which::Idle) } else { Stayed::NONE };
         if stayed.records {

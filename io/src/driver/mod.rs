@@ -6,6 +6,7 @@
 mod affinity;
 mod bell;
 mod credentials;
+mod give_way;
 mod handle;
 mod packers;
 #[cfg(loom)]
@@ -30,6 +31,7 @@ use forebay_engine::IoSide;
 use mio::{Events, Poll};
 
 use self::credentials::Wallet;
+use self::give_way::GiveWay;
 use self::handle::Shared;
 use self::packers::{Packers, panic_text};
 use self::requests::Requests;
@@ -179,6 +181,7 @@ struct Driver {
     buffer: Vec<u8>,
     /// A socket had more than its share.
     busy: bool,
+    way: GiveWay,
 }
 
 impl Driver {
@@ -201,6 +204,7 @@ impl Driver {
             arena: Bump::new(),
             buffer: vec![0; READ_BUFFER],
             busy: false,
+            way: GiveWay::default(),
         }
     }
 
@@ -273,6 +277,10 @@ impl Driver {
         }
         let timeout = match self.core.rest(now) {
             Wake::Now => Some(Duration::ZERO),
+            Wake::Spin => {
+                self.offer_processor(now);
+                Some(Duration::ZERO)
+            }
             Wake::At(at) => {
                 let left = at.since(now);
                 Some(Duration::from_millis(left.as_nanos().div_ceil(1_000_000).try_into().unwrap_or(u64::MAX)))
@@ -280,6 +288,14 @@ impl Driver {
             Wake::Never => None,
         };
         (timeout, now)
+    }
+
+    /// Nothing is to be done before the next look.
+    fn offer_processor(&mut self, now: Time) {
+        if self.way.is_due(now) {
+            thread::yield_now();
+            self.way.is_back(now, self.shared.now());
+        }
     }
 
     fn carry_out(&mut self, now: Time) {

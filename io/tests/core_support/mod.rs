@@ -323,7 +323,7 @@ impl World {
                 (wake, _) => wake,
             };
             match wake {
-                Wake::Now => {
+                Wake::Now | Wake::Spin => {
                     idle_rounds += 1;
                     assert!(idle_rounds < 100_000, "the core never comes to rest");
                 }
@@ -335,7 +335,7 @@ impl World {
                 Wake::At(_) | Wake::Never => {
                     self.now = end;
                     self.step();
-                    while self.written || self.core.rest(self.now) == Wake::Now {
+                    while self.written || matches!(self.core.rest(self.now), Wake::Now | Wake::Spin) {
                         self.step();
                     }
                     return done(self);
