@@ -28,7 +28,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 async fn produce(producer: &Producer) -> Result<i64, Box<dyn std::error::Error>> {
     let orders = producer.topic("orders")?;
     let mut sender = producer.sender()?;
-    // `send` returns as soon as the record is in the buffer; while that is full it blocks its thread. `try_send` never does.
+    // `send` returns as soon as the record is in the buffer; while that is full it blocks its thread, which is this future's own. In
+    // a runtime, await `send_async` instead.
     let mut receipts = Vec::new();
     for number in 0..RECORDS {
         let value = number.to_string();

@@ -1,11 +1,11 @@
 //! In a tokio program: tasks send without blocking a worker and await outcomes. `cargo run --example tokio`
 //!
-//! `send` may block its thread while the buffer is full, which a task must not do. `try_send` never does: where it says
-//! `Full`, the task steps aside for a moment and tries again. The records' outcomes are futures of any runtime.
+//! `send` may block its thread while the buffer is full, which a task must not do: `send_async` has the task wait instead. The records'
+//! outcomes are futures of any runtime.
 
-use forebay::{Producer, Receipt, Record, SendErrorKind, Topic};
+use forebay::{Producer, Record, Topic};
 use forebay_mock_broker::MockBroker;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 const TASKS: u32 = 8;
 const RECORDS: u32 = 500;
@@ -41,7 +41,7 @@ async fn work(producer: Producer, orders: Topic, task: u32) -> Result<u32, AnyEr
     for number in 0..RECORDS {
         let value = format!("{task}:{number}");
         let record = Record::to(orders).value(value.as_bytes());
-        receipts.push(patiently(|| sender.try_send(record).map_err(|refused| refused.kind)).await?);
+        receipts.push(sender.send_async(record).await.map_err(|refused| refused.kind)?);
     }
     let mut delivered = 0;
     for receipt in receipts {
@@ -49,18 +49,4 @@ async fn work(producer: Producer, orders: Topic, task: u32) -> Result<u32, AnyEr
         delivered += 1;
     }
     Ok(delivered)
-}
-
-/// Tries until there is room and the topic is known, for as long as `send` would by default (`max.block.ms`), or until it is plain that
-/// waiting will not help.
-async fn patiently(mut attempt: impl FnMut() -> Result<Receipt, SendErrorKind>) -> Result<Receipt, SendErrorKind> {
-    let deadline = Instant::now() + Duration::from_secs(60);
-    loop {
-        match attempt() {
-            Err(kind) if kind.is_retriable() && Instant::now() < deadline => {
-                tokio::time::sleep(Duration::from_millis(1)).await;
-            }
-            outcome => return outcome,
-        }
-    }
 }

@@ -96,6 +96,12 @@ pub enum SendErrorKind {
     /// The topic handle was made by another producer.
     #[error("the topic belongs to another producer; make it with this producer's `topic`")]
     ForeignTopic,
+    /// The record's create time is negative, which Kafka keeps for "none" (−1) and its own clients refuse.
+    #[error("the timestamp {timestamp} is negative: give milliseconds since 1970, or none for the time of the send")]
+    InvalidTimestamp {
+        /// As it was given.
+        timestamp: i64,
+    },
 }
 
 impl SendErrorKind {

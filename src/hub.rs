@@ -2,11 +2,12 @@
 
 use crate::Receipt;
 use crate::numbers::SENDERS;
-use crate::outcomes::{Failures, SenderLog, ended, wake};
+use crate::outcomes::{Failures, SenderLog, ended};
 use crate::sync::{Condvar, Mutex, lock, wait, wait_until};
 use forebay_engine::{LaneId, mutant};
 use forebay_io::core::{Delivered, DeliveryFailure, FailureKind, Flushed, Report};
 use forebay_io::topics::{TopicId, TopicTable};
+use forebay_io::wakers::wake_all;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -282,6 +283,6 @@ impl Hub {
             self.flushed.notify_all();
         }
         // Nothing is left that a panic in one of them could end.
-        let _ = wake(wakers);
+        let _ = wake_all(wakers);
     }
 }

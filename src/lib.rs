@@ -21,7 +21,7 @@
 //! | start here | |
 //! |---|---|
 //! | [`Producer`], [`ProducerBuilder`] | one per process or cluster; clone it freely |
-//! | [`Sender`] | one per thread: `send`, `try_send`, `send_deadline`, `reserve` |
+//! | [`Sender`] | one per thread: `send`, `try_send`, `send_deadline`, `reserve`; one per task: `send_async` |
 //! | [`Record`], [`Receipt`], [`Delivery`] | what goes in, what you get for it, where it went |
 //! | [`config`] | every setting, under Kafka's name |
 //! | [`metrics`] | what a producer measures of itself |
@@ -34,6 +34,7 @@ mod error;
 mod hub;
 mod interceptor;
 mod lanes;
+mod line;
 pub mod metrics;
 #[cfg(loom)]
 #[doc(hidden)]
@@ -51,6 +52,7 @@ mod receipt_future;
 mod record;
 mod reservation;
 mod security;
+mod send_future;
 mod sender;
 mod shared_senders;
 mod sync;
@@ -73,6 +75,7 @@ pub use receipt::{Delivery, Receipt};
 pub use receipt_future::DeliveryFuture;
 pub use record::{Header, Record, Topic};
 pub use reservation::Reservation;
+pub use send_future::SendFuture;
 pub use sender::Sender;
 
 /// The Rust code of the pages must compile.

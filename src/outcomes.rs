@@ -6,11 +6,11 @@ use crate::{Delivery, Receipt};
 use forebay_engine::mutant;
 use forebay_io::core::{Delivered, DeliveryFailure, FailureKind, Report};
 use forebay_io::topics::TopicId;
+use forebay_io::wakers::wake_all;
 use std::collections::BTreeMap;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::task::Waker;
-use std::thread;
 use std::time::Instant;
 
 /// Stretches that a log keeps. Few under loom, so that a model can see one forgotten.
@@ -152,7 +152,7 @@ impl SenderLog {
         }
         drop(guard);
         // A waker is the application's code, and may poll or drop futures of this log at once.
-        if let Err(panic) = wake(decided) {
+        if let Err(panic) = wake_all(decided) {
             resume_unwind(panic);
         }
     }
@@ -250,11 +250,6 @@ impl SenderLog {
         drop(state);
         drop(forgotten);
     }
-}
-
-/// Wakes all: they are the application's code, and a panic in one must not keep the others asleep. Answers with the first one.
-pub(crate) fn wake(wakers: Vec<Waker>) -> thread::Result<()> {
-    wakers.into_iter().map(|waker| catch_unwind(AssertUnwindSafe(|| waker.wake()))).fold(Ok(()), Result::and)
 }
 
 impl State {

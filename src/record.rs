@@ -42,7 +42,9 @@ pub struct Record<'a> {
     /// Headers, in order; Kafka allows a name more than once.
     pub headers: &'a [Header<'a>],
     /// Create time in milliseconds since 1970 (UTC). None: the time of the `send`, by a clock that is a few milliseconds behind, and
-    /// more only while the I/O thread gets no processor.
+    /// more only while the I/O thread gets no processor. A negative one is refused ([`SendErrorKind::InvalidTimestamp`]).
+    ///
+    /// [`SendErrorKind::InvalidTimestamp`]: crate::SendErrorKind::InvalidTimestamp
     pub timestamp: Option<i64>,
 }
 
@@ -81,7 +83,7 @@ impl<'a> Record<'a> {
         self
     }
 
-    /// Sets the create time, in milliseconds since 1970 (UTC).
+    /// Sets the create time, in milliseconds since 1970 (UTC); 0 or more.
     #[inline]
     pub fn timestamp(mut self, timestamp: i64) -> Self {
         self.timestamp = Some(timestamp);

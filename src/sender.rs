@@ -4,6 +4,7 @@ use crate::error::{FlushError, SendError};
 use crate::lanes::Lanes;
 use crate::producer::Inner;
 use crate::reservation::Reservation;
+use crate::send_future::SendFuture;
 use crate::{Header, Receipt, Record, Topic};
 use std::fmt;
 use std::sync::Arc;
@@ -80,6 +81,30 @@ impl Sender {
     #[inline(always)]
     pub fn send_deadline<'a>(&mut self, record: Record<'a>, deadline: Instant) -> Result<Receipt, SendError<'a>> {
         self.lanes.send(&self.inner, record, Patience::Until(deadline))
+    }
+
+    /// As [`Sender::send`], for an async task: instead of its thread, the task waits. For any runtime.
+    ///
+    /// It resolves at once unless the buffer is full or the topic's partitions are not known yet. Then it waits for `max.block.ms` at
+    /// most (from its first poll, to within some milliseconds), in one line with threads that wait in [`Sender::send`], first come,
+    /// first served.
+    ///
+    /// The record is not accepted before the future has resolved: dropped earlier, it leaves no trace. Dropped or polled, but not kept:
+    /// memory that has been granted to a future is nobody else's. Polled in a delivery callback it never waits.
+    ///
+    /// # Errors
+    /// It resolves to those of [`Sender::send`].
+    ///
+    /// ```
+    /// # async fn demo(producer: &forebay::Producer, orders: forebay::Topic) -> Result<(), Box<dyn std::error::Error>> {
+    /// use forebay::Record;
+    /// let mut sender = producer.sender()?;
+    /// let receipt = sender.send_async(Record::to(orders).value(b"12.50")).await.map_err(|refused| refused.kind)?;
+    /// let delivery = producer.delivery(receipt).await?;
+    /// # let _ = delivery; Ok(()) }
+    /// ```
+    pub fn send_async<'s, 'a: 's>(&'s mut self, record: Record<'a>) -> SendFuture<'s, 'a> {
+        SendFuture::of_sender(&mut self.lanes, &self.inner, record)
     }
 
     /// Claims room for a record whose value of `len` bytes the caller writes in place: no copy is made of it.

@@ -33,12 +33,22 @@ impl SharedSenders {
         SharedSenders { id, held: Mutex::new(Vec::new()), closed: AtomicBool::new(false) }
     }
 
+    #[inline]
     pub(crate) fn send<'a>(
         &self,
         inner: &Inner,
         record: Record<'a>,
         patience: Patience,
     ) -> Result<Receipt, SendError<'a>> {
+        match self.with(inner, |lanes| lanes.send(inner, record, patience)) {
+            Ok(sent) => sent,
+            Err(kind) => Err(SendError { record, kind }),
+        }
+    }
+
+    /// Does something with this thread's lanes.
+    #[inline]
+    pub(crate) fn with<T>(&self, inner: &Inner, work: impl FnOnce(&mut Lanes) -> T) -> Result<T, SendErrorKind> {
         let found =
             MINE.try_with(|mine| mine.borrow().iter().find(|(id, _)| *id == self.id).map(|(_, slot)| slot.clone()));
         let slot = match found {
@@ -49,17 +59,16 @@ impl SharedSenders {
         };
         // Held by nobody but this thread, and by `clear` once the producer has ended.
         let Some(mut lanes) = try_lock(&slot) else {
-            let kind = if inner.is_closed() { SendErrorKind::Closed } else { SendErrorKind::WithinSend };
-            return Err(SendError { record, kind });
+            return Err(if inner.is_closed() { SendErrorKind::Closed } else { SendErrorKind::WithinSend });
         };
         if let Some(lanes) = lanes.as_mut() {
-            return lanes.send(inner, record, patience);
+            return Ok(work(lanes));
         }
         // A partitioner of the application is made in here: it finds the slot locked, but nothing else.
         let made = if self.is_closed() { None } else { Some(Lanes::new(inner)) };
         match made.filter(|_| !self.is_closed()) {
-            Some(made) => lanes.insert(made).send(inner, record, patience),
-            None => Err(SendError { record, kind: SendErrorKind::Closed }),
+            Some(made) => Ok(work(lanes.insert(made))),
+            None => Err(SendErrorKind::Closed),
         }
     }
 

@@ -13,6 +13,7 @@ use crate::sync::{Arc, AtomicU32, Mutex, Parker, Unparker, lock, park, parker};
 use crate::{ClaimError, EngineConfig, Ring, SlabError};
 use crossbeam_utils::CachePadded;
 use std::sync::atomic::Ordering::Relaxed;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 /// The state that producer ends and the I/O side share.
@@ -280,7 +281,7 @@ impl Engine {
     }
 }
 
-/// One sending thread's side: makes its lanes, and waits for memory on its behalf.
+/// One sender's side, a thread's or a task's: makes its lanes, and waits for memory on its behalf.
 pub struct ProducerEnd {
     shared: Arc<Shared>,
     mailbox: Arc<Mailbox>,
@@ -309,8 +310,8 @@ impl ProducerEnd {
         Ok(Lane::new(lane, self.shared.clone()))
     }
 
-    /// Queues for `segments` segments ([`ClaimError::Full`] says how many). Follow with [`ProducerEnd::poll_wait`]
-    /// until it answers, or [`ProducerEnd::cancel_wait`].
+    /// Queues for `segments` segments ([`ClaimError::Full`] says how many). Follow with [`ProducerEnd::poll_wait`] (a task:
+    /// [`ProducerEnd::poll_wait_with`]) until it answers, or [`ProducerEnd::cancel_wait`].
     ///
     /// # Errors
     /// [`ClaimError::Closed`]; [`ClaimError::NeverFits`] if the slab has fewer.
@@ -339,6 +340,24 @@ impl ProducerEnd {
         }
     }
 
+    /// As [`ProducerEnd::poll_wait`], for a task: while it is pending, `context`'s waker is called when that changes. The last one counts.
+    ///
+    /// The waker is called by the I/O side. If it panics, that ends there.
+    ///
+    /// # Errors
+    /// [`ClaimError::Closed`]: the wait is over without a grant.
+    pub fn poll_wait_with(&mut self, context: &mut Context<'_>) -> Poll<Result<Grant, ClaimError>> {
+        if let Some(decided) = self.poll_wait().transpose() {
+            return Poll::Ready(decided);
+        }
+        self.mailbox.call(context.waker());
+        if mutant!("a_task_does_not_look_again") {
+            return Poll::Pending;
+        }
+        // Decided between the look and the call: nobody was there to be told.
+        self.poll_wait().transpose().map_or(Poll::Pending, Poll::Ready)
+    }
+
     /// The deadline of a wait. A grant that came first is returned and counts.
     pub fn cancel_wait(&mut self) -> Option<Grant> {
         if self.mailbox.cancel() {
@@ -346,6 +365,9 @@ impl ProducerEnd {
                 self.shared.inbox.leave();
             }
             // The old mailbox stays in the I/O side's queue until it is met there; the next wait begins at the end.
+            if !mutant!("a_task_that_gives_up_is_kept") {
+                self.mailbox.forget();
+            }
             self.mailbox = Arc::new(Mailbox::new(self.waker.clone()));
             // Whoever waits behind us must not wait for us: the next in line may fit now.
             if !mutant!("who_gives_up_is_silent") {

@@ -6,7 +6,9 @@
 use crate::order::{GRANT, GRANT_SEE};
 use crate::segments::{Chain, NIL};
 use crate::sync::{Arc, AtomicU32, Mutex, Unparker, lock};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering::Relaxed;
+use std::task::Waker;
 
 pub(crate) const IDLE: u32 = 0;
 pub(crate) const WAITING: u32 = 1;
@@ -21,12 +23,42 @@ pub(crate) struct Mailbox {
     need: AtomicU32,
     /// First segment of the grant; written before GRANTED.
     first: AtomicU32,
-    waker: Unparker,
+    /// A thread that waits.
+    thread: Unparker,
+    /// A task that waits: set by the waiter, taken by who decides.
+    task: Mutex<Option<Waker>>,
 }
 
 impl Mailbox {
-    pub(crate) fn new(waker: Unparker) -> Self {
-        Mailbox { state: AtomicU32::new(IDLE), need: AtomicU32::new(0), first: AtomicU32::new(NIL), waker }
+    pub(crate) fn new(thread: Unparker) -> Self {
+        let task = Mutex::new(None);
+        Mailbox { state: AtomicU32::new(IDLE), need: AtomicU32::new(0), first: AtomicU32::new(NIL), thread, task }
+    }
+
+    /// The waiter is a task, and is to be called when it is decided. What was decided before this is not told: look again afterwards.
+    pub(crate) fn call(&self, task: &Waker) {
+        // Cloned, and the one before it dropped, without the lock: both are the application's code.
+        let task = task.clone();
+        let before = lock(&self.task).replace(task);
+        drop(before);
+    }
+
+    /// Calls nobody any more.
+    pub(crate) fn forget(&self) {
+        let task = lock(&self.task).take();
+        drop(task); // without the lock
+    }
+
+    /// It is decided: tells whoever waits.
+    #[cold]
+    #[inline(never)]
+    fn tell(&self) {
+        self.thread.unpark();
+        let task = lock(&self.task).take();
+        if let Some(task) = task {
+            // The application's code, on the I/O side: its panic is not ours. What it missed it finds when it looks.
+            let _ = catch_unwind(AssertUnwindSafe(|| task.wake()));
+        }
     }
 
     /// The waiter, before it queues.
@@ -53,7 +85,7 @@ impl Mailbox {
             self.state.compare_exchange(WAITING, GRANTED, GRANT, Relaxed).is_ok() // P4
         };
         if won && !mutant!("a_grant_wakes_nobody") {
-            self.waker.unpark();
+            self.tell();
         }
         won
     }
@@ -68,7 +100,7 @@ impl Mailbox {
             self.state.compare_exchange(WAITING, CLOSED, Relaxed, Relaxed).is_ok()
         };
         if won && !mutant!("a_close_wakes_nobody") {
-            self.waker.unpark();
+            self.tell();
         }
         won
     }

@@ -13,5 +13,6 @@ pub mod metrics;
 pub mod shares;
 pub mod time;
 pub mod topics;
+pub mod wakers;
 pub mod wall;
 pub mod wire;

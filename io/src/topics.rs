@@ -3,12 +3,14 @@
 //! Senders read a topic's partition count without a lock; only the core writes it. A sender that must wait for
 //! metadata waits for the table's generation to change.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicI16, AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
+use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use crate::shares::Shares;
+use crate::wakers::wake_all_and_go_on;
 
 /// The longest legal topic name, in bytes (Kafka's `Topic.MAX_NAME_LENGTH`).
 pub const MAX_NAME: usize = 249;
@@ -102,6 +104,9 @@ struct Changes {
     generation: u64,
     closed: bool,
     denied: Option<Arc<str>>,
+    /// Tasks that wait for the next change, by number.
+    tasks: BTreeMap<u64, Waker>,
+    calls: u64,
 }
 
 /// All topics that one producer has named.
@@ -173,23 +178,36 @@ impl TopicTable {
         changes.generation
     }
 
+    /// Has `waker` called once, at the next change. What has changed before is not told: look again afterwards.
+    ///
+    /// It is called by the thread that makes the change. The number is for [`TopicTable::forget_call`].
+    pub fn call_at_change(&self, waker: Waker) -> u64 {
+        let mut changes = self.changes();
+        let number = changes.calls;
+        changes.calls += 1;
+        changes.tasks.insert(number, waker);
+        number
+    }
+
+    /// It is not called any more, or has been.
+    pub fn forget_call(&self, number: u64) {
+        let forgotten = self.changes().tasks.remove(&number);
+        drop(forgotten); // without the lock: it is the application's code
+    }
+
     /// What the cluster says of a topic. A `partitions` of 0 (with an error) leaves the known count as it is.
     pub fn update(&self, id: TopicId, partitions: u32, error: i16) {
         let Some(entry) = self.entry(id) else { return };
         let old_error = entry.error.swap(error, Ordering::Relaxed);
         let old = if partitions > 0 { entry.partitions.swap(partitions, Ordering::Relaxed) } else { partitions };
         if old != partitions || old_error != error {
-            self.changes().generation += 1;
-            self.changed.notify_all();
+            self.change(|_| {});
         }
     }
 
     /// No broker lets us in, or, with `None`, one does again.
     pub fn deny(&self, why: Option<Arc<str>>) {
-        let mut changes = self.changes();
-        changes.denied = why;
-        changes.generation += 1;
-        self.changed.notify_all();
+        self.change(|changes| changes.denied = why);
     }
 
     /// Why no broker lets us in, while that is so: nothing will be learned of any topic.
@@ -199,10 +217,18 @@ impl TopicTable {
 
     /// Wakes everyone who waits, for good.
     pub fn close(&self) {
+        self.change(|changes| changes.closed = true);
+    }
+
+    /// Makes a change and tells everyone who waits for one.
+    fn change(&self, make: impl FnOnce(&mut Changes)) {
         let mut changes = self.changes();
-        changes.closed = true;
+        make(&mut changes);
         changes.generation += 1;
+        let tasks = std::mem::take(&mut changes.tasks);
+        drop(changes);
         self.changed.notify_all();
+        wake_all_and_go_on(tasks.into_values());
     }
 
     fn read(&self) -> std::sync::RwLockReadGuard<'_, Names> {

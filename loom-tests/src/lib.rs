@@ -6,8 +6,11 @@
 pub mod driver;
 
 use forebay_engine::{ClaimError, Engine, EngineConfig, Grant, IoSide, Lane, LaneId, ProducerEnd, Ring, Run};
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
 use std::time::Instant;
 
 /// Bytes of a segment in every model: two words.
@@ -283,5 +286,17 @@ pub struct Ringer(pub Arc<Bell>);
 impl std::task::Wake for Ringer {
     fn wake(self: Arc<Self>) {
         self.0.ring();
+    }
+}
+
+/// Polls until ready, asleep in between.
+pub fn block_on<F: Future>(mut future: Pin<&mut F>) -> F::Output {
+    let bell = Arc::new(Bell::default());
+    let waker = Arc::new(Ringer(bell.clone())).into();
+    loop {
+        match future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            Poll::Ready(output) => return output,
+            Poll::Pending => bell.wait(),
+        }
     }
 }

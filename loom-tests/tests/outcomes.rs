@@ -6,7 +6,7 @@ use forebay::model::{Log, Outcomes, deadline_comes};
 use forebay::{DeliveryError, DeliveryFailure, FailureKind};
 use forebay_engine::LaneId;
 use forebay_io::core::{Delivered, Report};
-use forebay_loom_tests::{Bell, Ringer, engine, explore};
+use forebay_loom_tests::{Bell, Ringer, block_on, engine, explore};
 use loom::thread;
 use std::future::Future;
 use std::pin::{Pin, pin};
@@ -324,16 +324,4 @@ fn each_failure_is_told_by_one_flush() {
         let theirs = taker.join().expect("the other flush");
         assert!([(2, 0), (0, 2)].contains(&(ours, theirs)), "{ours} and {theirs} of 2 failures were told");
     });
-}
-
-/// Polls until ready, asleep in between.
-fn block_on<F: Future>(mut future: Pin<&mut F>) -> F::Output {
-    let bell = Arc::new(Bell::default());
-    let waker = Arc::new(Ringer(bell.clone())).into();
-    loop {
-        match future.as_mut().poll(&mut Context::from_waker(&waker)) {
-            Poll::Ready(output) => return output,
-            Poll::Pending => bell.wait(),
-        }
-    }
 }

@@ -4,12 +4,16 @@
 
 use forebay_engine::{ClaimError, Grant, IoSide, ProducerEnd};
 use forebay_loom_tests::{
-    Turns, assert_at_rest, engine, explore, publish, publish_patiently, publish_with, take, wait_for_memory,
+    Bell, Ringer, Turns, assert_at_rest, block_on, engine, explore, publish, publish_patiently, publish_with, take,
+    wait_for_memory,
 };
 use loom::sync::atomic::AtomicBool;
 use loom::thread;
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Acquire, Release};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 /// How long does not matter: the clock is an event.
@@ -296,6 +300,67 @@ fn a_sender_dropped_while_it_waits_keeps_nothing() {
         let sender = thread::spawn(move || drop(end));
         io.settle();
         sender.join().expect("the sender");
+        rest(&mut io);
+    });
+}
+
+/// A task that waits is called for its grant, or finds it, whichever of its wakers was the last.
+#[test]
+fn a_waiting_task_is_called_through_its_last_waker() {
+    explore("a_waiting_task_is_called_through_its_last_waker", None, || {
+        let (engine, mut io) = engine(1);
+        let mut end = engine.producer_end();
+        end.begin_wait(1).expect("open");
+        let task = thread::spawn(move || {
+            // Another task looked first; that one is not called any more.
+            let other: Waker = Arc::new(Ringer(Arc::new(Bell::default()))).into();
+            let grant = match end.poll_wait_with(&mut Context::from_waker(&other)) {
+                Poll::Ready(grant) => grant,
+                Poll::Pending => block_on(pin!(poll_fn(|context| end.poll_wait_with(context)))),
+            };
+            drop(grant.expect("open"));
+        });
+        io.settle();
+        task.join().expect("the task");
+        rest(&mut io);
+    });
+}
+
+/// The end calls tasks too.
+#[test]
+fn the_end_calls_a_waiting_task() {
+    explore("the_end_calls_a_waiting_task", None, || {
+        let (engine, io) = engine(1);
+        let mut end = engine.producer_end();
+        end.begin_wait(1).expect("open");
+        let task = thread::spawn(move || block_on(pin!(poll_fn(|context| end.poll_wait_with(context)))).map(drop));
+        drop(io);
+        assert_eq!(task.join().expect("the task"), Err(ClaimError::Closed));
+    });
+}
+
+/// A task that gives up leaves no waker behind, though its mailbox stays in line.
+#[test]
+fn a_task_that_gives_up_leaves_no_waker() {
+    explore("a_task_that_gives_up_leaves_no_waker", None, || {
+        let (engine, mut io) = engine(1);
+        let (mut holder, mut end) = (engine.producer_end(), engine.producer_end());
+        holder.begin_wait(1).expect("open");
+        io.settle();
+        let held = holder.poll_wait().expect("open").expect("there is one");
+        let ringer = Arc::new(Ringer(Arc::new(Bell::default())));
+        end.begin_wait(1).expect("open");
+        let task = thread::spawn({
+            let waker = Waker::from(ringer.clone());
+            move || {
+                let _ = end.poll_wait_with(&mut Context::from_waker(&waker)).map(drop);
+                assert!(end.cancel_wait().is_none(), "there is none");
+            }
+        });
+        io.settle();
+        task.join().expect("the task");
+        assert_eq!(Arc::strong_count(&ringer), 1, "a mailbox holds a waker of nobody");
+        drop(held);
         rest(&mut io);
     });
 }

@@ -53,7 +53,7 @@ impl Lanes {
         let headers = borrowed(&changed.headers);
         let new = changed.as_record(&headers);
         let waits = Waits::new(inner, patience);
-        let planned = self.with_limit(inner, |lanes| lanes.prepared(inner, &new, len, &waits));
+        let planned = self.with_limit(inner, |lanes| lanes.prepared(inner, &new, Some(len), &waits));
         let result = planned.and_then(|plan| self.claim_value(inner, &new, Tail::of(&headers), len, || waits, &plan));
         result.map_err(|kind| {
             chain.on_refused(&changed, &kind);
@@ -62,7 +62,7 @@ impl Lanes {
     }
 
     /// Does something with the limit that really holds.
-    fn with_limit<T>(&mut self, inner: &Inner, work: impl FnOnce(&mut Self) -> T) -> T {
+    pub(crate) fn with_limit<T>(&mut self, inner: &Inner, work: impl FnOnce(&mut Self) -> T) -> T {
         self.set_limit(inner.largest_record());
         // A partitioner of the application may panic.
         let result = catch_unwind(AssertUnwindSafe(|| work(self)));

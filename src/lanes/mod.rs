@@ -10,6 +10,7 @@ use crate::clock::Tick;
 use crate::error::{SendError, SendErrorKind};
 use crate::hub::Hub;
 use crate::interceptor::Chain;
+use crate::line::Line;
 use crate::outcomes::SenderLog;
 use crate::partitioner::Partitioner;
 use crate::producer::Inner;
@@ -115,14 +116,41 @@ impl Lanes {
         plan: &Plan,
         waits: impl FnOnce() -> Waits,
     ) -> Result<Receipt, SendErrorKind> {
+        self.claim_and_write(record, plan, |ends, refused| {
+            wait_at_its_thread(inner, ends, record.topic, plan.partition, refused, &waits())
+        })
+    }
+
+    /// The same with another way to memory.
+    #[inline(always)]
+    fn claim_and_write(
+        &mut self,
+        record: &Record<'_>,
+        plan: &Plan,
+        wait: impl FnOnce(&mut [ProducerEnd], ClaimError) -> Result<Grant, SendErrorKind>,
+    ) -> Result<Receipt, SendErrorKind> {
         let Lanes { topics, ends, id, .. } = self;
         let open = open_lane(topics, record, plan.partition).ok_or(SendErrorKind::Closed)?;
         open.lane.set_window(plan.window);
         let total = plan.shape.total_len;
-        let wait = |refused| wait_at_its_thread(inner, ends, record.topic, plan.partition, refused, &waits());
-        let claim = open.lane.claim_or(total, total.min(HEAD_MAX), wait)?;
+        let claim = open.lane.claim_or(total, total.min(HEAD_MAX), |refused| wait(ends, refused))?;
         encode(claim, record, plan)?;
         Ok(open.receipt(*id, plan.timestamp))
+    }
+
+    /// Accepts a record, or lines up for what it lacks: the error says which. Never blocks.
+    pub(crate) fn send_in_line(
+        &mut self,
+        inner: &Inner,
+        record: &Record<'_>,
+        line: &mut Line<'_>,
+    ) -> Result<Receipt, SendErrorKind> {
+        if let Some(receipt) = self.send_quickly(record) {
+            return Ok(receipt);
+        }
+        let plan = self.prepared(inner, record, record.value.map(<[u8]>::len), &Waits::new(inner, Patience::None))?;
+        let thread = inner.deal.thread(record.topic.id, plan.partition);
+        self.claim_and_write(record, &plan, |_, refused| line.enter(thread, refused))
     }
 
     /// Everything that is not the hot path: unknown topics, new lanes, errors.

@@ -24,6 +24,8 @@ pub(super) struct Plan {
 /// Why a record has no plan yet.
 pub(super) enum Refusal {
     TooLarge,
+    /// Its create time is negative.
+    Timestamp(i64),
     /// Its topic is another producer's.
     Foreign,
     /// Nothing is known of its topic.
@@ -50,6 +52,9 @@ impl Lanes {
             Shape::measure(timestamp.wrapping_sub(window), record.key.map(<[u8]>::len), value_len, record.headers)
                 .filter(|shape| shape.total_len <= *largest)
                 .ok_or(Refusal::TooLarge)?;
+        if timestamp < 0 {
+            return Err(Refusal::Timestamp(timestamp));
+        }
         if record.topic.producer != *producer {
             return Err(Refusal::Foreign);
         }
@@ -77,17 +82,17 @@ impl Lanes {
         self.plan(record, value_len).map(|(_, _, plan)| plan)
     }
 
-    /// The plan of a record whose value the caller writes.
+    /// The plan of a record, its lane opened if need be.
     pub(super) fn prepared(
         &mut self,
         inner: &Inner,
         record: &Record<'_>,
-        len: usize,
+        value_len: Option<usize>,
         waits: &Waits,
     ) -> Result<Plan, SendErrorKind> {
-        match self.plan_only(record, Some(len)) {
+        match self.plan_only(record, value_len) {
             Ok(plan) => Ok(plan),
-            Err(refusal) => self.prepare(inner, record, Some(len), waits, refusal),
+            Err(refusal) => self.prepare(inner, record, value_len, waits, refusal),
         }
     }
 
@@ -103,6 +108,7 @@ impl Lanes {
         loop {
             match refusal {
                 Refusal::TooLarge => return Err(inner.too_large(record, value_len)),
+                Refusal::Timestamp(timestamp) => return Err(SendErrorKind::InvalidTimestamp { timestamp }),
                 Refusal::Foreign => return Err(SendErrorKind::ForeignTopic),
                 Refusal::Topic => self.know_topic(inner, record, None, waits)?,
                 // The topic may have grown since its metadata was read; a partition of the partitioner's own is an error.

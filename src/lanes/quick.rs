@@ -67,7 +67,7 @@ impl Lanes {
 
     /// None if the record has to go the long way; nothing has happened then.
     #[inline(always)]
-    fn send_quickly(&mut self, record: &Record<'_>) -> Option<Receipt> {
+    pub(super) fn send_quickly(&mut self, record: &Record<'_>) -> Option<Receipt> {
         let value = record.value?;
         if !record.headers.is_empty() || value.len() >= self.short_below {
             return None;

@@ -8,6 +8,7 @@ mod threads;
 mod topics;
 
 pub use self::builder::ProducerBuilder;
+pub(crate) use self::topics::ASK_AGAIN;
 
 use self::builder::MakePartitioner;
 use self::threads::IoThreads;
@@ -18,6 +19,7 @@ use crate::interceptor::Chain;
 use crate::lanes::BATCH_OVERHEAD;
 use crate::metrics::{Reporter, Source};
 use crate::receipt_future::DeliveryFuture;
+use crate::send_future::SendFuture;
 use crate::sender::{Patience, Sender};
 use crate::shared_senders::SharedSenders;
 use crate::sync::Mutex;
@@ -62,7 +64,7 @@ pub(crate) struct Inner {
     pub(crate) source: Source,
     reporter: Option<Reporter>,
     pub(crate) shared_senders: SharedSenders,
-    threads: Arc<IoThreads>,
+    pub(crate) threads: Arc<IoThreads>,
     failure: Arc<Mutex<Option<String>>>,
     closed: AtomicBool,
 }
@@ -111,6 +113,14 @@ impl Producer {
         self.inner.shared_senders.send(&self.inner, record, Patience::Until(deadline))
     }
 
+    /// As [`Producer::send`], for an async task: instead of its thread, the task waits. See [`Sender::send_async`].
+    ///
+    /// Each thread that polls has its own way into the buffer, so records of one task that moves between threads may overtake each
+    /// other. A [`Sender`] keeps their order.
+    pub fn send_async<'s, 'a: 's>(&'s self, record: Record<'a>) -> SendFuture<'s, 'a> {
+        SendFuture::of_thread(&self.inner, record)
+    }
+
     /// Waits for a record's outcome, for `timeout` at most. Does not hurry it: see [`Producer::flush`].
     ///
     /// # Errors
@@ -152,7 +162,7 @@ impl Producer {
         self.inner.hub.totals()
     }
 
-    /// Threads that wait for memory now.
+    /// Threads and tasks that wait for memory now.
     pub fn waiting_senders(&self) -> usize {
         self.inner.source.sum(Engine::waiting_senders)
     }

@@ -1,10 +1,11 @@
 //! A producer's I/O threads (`io.threads`), spoken to as if they were one.
 
 use forebay_io::core::Request;
-use forebay_io::driver::{DriverHandle, Ended};
+use forebay_io::driver::{Alarm, DriverHandle, Ended};
 use forebay_io::topics::TopicId;
 use forebay_io::wall::Wall;
 use std::sync::{Arc, OnceLock};
+use std::task::Waker;
 use std::time::Duration;
 
 /// The handles of all I/O threads. Made before them, as each must be able to end the others when it fails.
@@ -38,6 +39,18 @@ impl IoThreads {
     /// To be answered by each of them.
     pub(super) fn flush(&self, token: u64) -> Result<(), Ended> {
         self.request(|_| Request::Flush { token })
+    }
+
+    /// Has the first of them call `waker` once, `after` from now; at once if it has ended.
+    pub(crate) fn alarm(&self, after: Duration, waker: Waker) -> Option<Alarm> {
+        self.all().first().map(|thread| thread.alarm(after, waker))
+    }
+
+    /// Takes an alarm back.
+    pub(crate) fn cancel(&self, alarm: Alarm) {
+        if let Some(thread) = self.all().first() {
+            thread.cancel(alarm);
+        }
     }
 
     /// Begins the end of all of them. Those that have ended are left in peace.

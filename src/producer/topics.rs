@@ -10,8 +10,8 @@ use forebay_io::wire::ErrorCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How often a thread that waits for a topic asks the cluster again.
-const ASK_AGAIN: Duration = Duration::from_millis(100);
+/// How often a thread or task that waits for a topic asks the cluster again.
+pub(crate) const ASK_AGAIN: Duration = Duration::from_millis(100);
 
 impl Producer {
     /// A handle for a topic; its partitions are asked for in the background. The same name gives the same handle.

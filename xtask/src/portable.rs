@@ -10,7 +10,13 @@ const TESTS: &[(&str, &[&str])] = &[
     // The time of day; keeping a thread on a CPU.
     ("forebay-io", &["--lib", "--test", "core_driver"]),
     // All of it together; the CPU time of `forebay perf`, and how `forebay mock-broker` waits for a signal.
-    ("forebay", &["--lib", "--bins", "--test", "systems", "--test", "producer", "--test", "callers", "--test", "cli"]),
+    (
+        "forebay",
+        &[
+            "--lib", "--bins", "--test", "systems", "--test", "producer", "--test", "refusals", "--test", "callers",
+            "--test", "cli",
+        ],
+    ),
 ];
 
 /// Runs them, in a target folder of their own: the flag is every crate's.

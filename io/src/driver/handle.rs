@@ -2,12 +2,14 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Waker;
 use std::thread::{self, JoinHandle, ThreadId};
 use std::time::{Duration, Instant};
 
 use forebay_engine::Ring;
 
 use super::Bell;
+use super::alarms::{Alarm, Alarms};
 use super::requests::Requests;
 use crate::core::Request;
 use crate::time::Time;
@@ -27,6 +29,7 @@ pub struct DriverHandle {
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) requests: Requests,
+    pub(super) alarms: Alarms,
     pub(super) bell: Bell,
     pub(super) poisoned: AtomicBool,
     pub(super) clock: Clock,
@@ -71,6 +74,16 @@ impl DriverHandle {
     /// The core's moment that is `after` from now.
     pub fn time_after(&self, after: Duration) -> Time {
         self.shared.now() + after
+    }
+
+    /// Has the I/O thread call `waker` once, `after` from now or some milliseconds later; at once if it has ended.
+    pub fn alarm(&self, after: Duration, waker: Waker) -> Alarm {
+        self.shared.alarms.set(self.time_after(after), waker, || self.shared.bell.ring())
+    }
+
+    /// Takes an alarm back: its waker is not called any more, or has been.
+    pub fn cancel(&self, alarm: Alarm) {
+        self.shared.alarms.cancel(alarm);
     }
 
     /// Whether the I/O thread has panicked.

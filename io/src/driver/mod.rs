@@ -4,6 +4,7 @@
 //! the engine is closed, so that every sender fails instead of waiting, and the sink is told.
 
 mod affinity;
+mod alarms;
 mod bell;
 mod credentials;
 mod give_way;
@@ -30,6 +31,7 @@ use bumpalo::Bump;
 use forebay_engine::IoSide;
 use mio::{Events, Poll};
 
+use self::alarms::Alarms;
 use self::credentials::Wallet;
 use self::give_way::GiveWay;
 use self::handle::Shared;
@@ -44,6 +46,7 @@ use crate::time::Time;
 use crate::topics::TopicTable;
 use crate::wall::Wall;
 
+pub use self::alarms::Alarm;
 pub use self::bell::Bell;
 pub use self::credentials::{CredentialSource, OAuthToken, PasswordMechanism, TokenSource};
 pub use self::handle::{Clock, DriverHandle, Ended};
@@ -118,6 +121,7 @@ pub fn spawn(parts: Parts, sink: impl Sink + 'static) -> io::Result<DriverHandle
 fn start(parts: Parts, packers: Option<Packers>, sink: impl Sink + 'static) -> io::Result<DriverHandle> {
     let shared = Arc::new(Shared {
         requests: Requests::default(),
+        alarms: Alarms::default(),
         bell: parts.bell.clone(),
         poisoned: AtomicBool::new(false),
         clock: parts.bell.clock(),
@@ -160,6 +164,7 @@ fn live(parts: Parts, packers: Option<Packers>, shared: &Arc<Shared>, mut sink: 
     shared.wall.hide();
     shared.requests.end();
     topics.close();
+    shared.alarms.end();
     // The sink may be what panicked; a second panic must not keep others from being told.
     let _ = catch_unwind(AssertUnwindSafe(|| sink.ended(failure.as_deref())));
 }
@@ -272,10 +277,11 @@ impl Driver {
     /// The moment of that decision comes along.
     fn timeout(&mut self) -> (Option<Duration>, Time) {
         let now = self.shared.now();
+        let alarm = self.shared.alarms.go_off(now).map_or(Wake::Never, Wake::At);
         if self.busy || !self.shared.requests.is_empty() {
             return (Some(Duration::ZERO), now);
         }
-        let timeout = match self.core.rest(now) {
+        let timeout = match self.core.rest(now).min(alarm) {
             Wake::Now => Some(Duration::ZERO),
             Wake::Spin => {
                 self.offer_processor(now);
