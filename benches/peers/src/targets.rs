@@ -83,8 +83,10 @@ fn by_less_driver(kept: &Kept, ours: &Cell, best: &Cell) -> Option<f64> {
 
 /// What the client itself needed in each round.
 fn without_driver(kept: &Kept, cell: &Cell) -> Vec<f64> {
-    let driver = driver(kept);
-    cell.cpu().iter().map(|cost| cost - driver).collect()
+    let middle = driver(kept);
+    let drivers = kept.cell("driver").map(Cell::cpu).unwrap_or_default();
+    let of_round = |round| drivers.get(round).copied().unwrap_or(middle);
+    cell.cpu().iter().enumerate().map(|(round, cost)| cost - of_round(round)).collect()
 }
 
 fn saturated(all: &[Kept], names: &str, work: &'static str, times: f64) -> Row {
