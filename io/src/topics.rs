@@ -259,6 +259,7 @@ fn check_name(name: &str) -> Result<(), TopicNameError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wakers::testing::{Broken, Calls};
 
     #[test]
     fn a_name_has_one_id() {
@@ -296,6 +297,40 @@ mod tests {
         table.close();
         assert!(table.is_closed());
         table.wait_for_change(table.generation(), Duration::MAX);
+    }
+
+    #[test]
+    fn a_task_is_called_at_the_next_change_once() {
+        let table = TopicTable::new();
+        let id = table.intern("t").expect("legal");
+        let calls = Arc::<Calls>::default();
+        let called_by = |change: &dyn Fn(&TopicTable)| {
+            table.call_at_change(calls.clone().into());
+            let before = calls.count();
+            table.update(id, table.entry(id).map_or(0, |entry| entry.partitions()), 0);
+            assert_eq!(calls.count(), before, "nothing has changed");
+            change(&table);
+            calls.count() - before
+        };
+        assert_eq!(called_by(&|table| table.update(id, 3, 0)), 1);
+        assert_eq!(called_by(&|table| table.deny(Some("a password".into()))), 1);
+        assert_eq!(called_by(&|table| table.deny(None)), 1);
+        assert_eq!(called_by(&TopicTable::close), 1);
+        assert_eq!(Arc::strong_count(&calls), 1, "none is kept");
+    }
+
+    #[test]
+    fn a_task_that_gives_up_is_not_called_and_not_kept() {
+        let table = TopicTable::new();
+        let (stays, goes) = (Arc::<Calls>::default(), Arc::<Calls>::default());
+        table.call_at_change(Arc::new(Broken).into());
+        let number = table.call_at_change(goes.clone().into());
+        table.call_at_change(stays.clone().into());
+        table.forget_call(number);
+        assert_eq!(Arc::strong_count(&goes), 1);
+        table.close();
+        table.forget_call(number);
+        assert_eq!((stays.count(), goes.count()), (1, 0), "a panic keeps nobody asleep");
     }
 
     #[test]

@@ -18,3 +18,36 @@ pub(crate) fn wake_all_and_go_on(wakers: impl IntoIterator<Item = Waker>) {
         tracing::error!(target: "forebay::io", "a waker has panicked; its task is not called again");
     }
 }
+
+/// What the crate's tests of wakers share.
+#[cfg(test)]
+pub(crate) mod testing {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::task::Wake;
+
+    /// Counts how often it is called.
+    #[derive(Debug, Default)]
+    pub(crate) struct Calls(AtomicU32);
+
+    impl Wake for Calls {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    impl Calls {
+        pub(crate) fn count(&self) -> u32 {
+            self.0.load(Ordering::Relaxed)
+        }
+    }
+
+    /// Panics when it is called.
+    pub(crate) struct Broken;
+
+    impl Wake for Broken {
+        fn wake(self: Arc<Self>) {
+            panic!("a bug of the application's");
+        }
+    }
+}

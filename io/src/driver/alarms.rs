@@ -84,24 +84,8 @@ impl Alarms {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wakers::testing::{Broken, Calls};
     use std::sync::Arc;
-    use std::sync::atomic::{AtomicU32, Ordering};
-    use std::task::Wake;
-
-    #[derive(Default)]
-    struct Calls(AtomicU32);
-
-    impl Wake for Calls {
-        fn wake(self: Arc<Self>) {
-            self.0.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
-    impl Calls {
-        fn count(&self) -> u32 {
-            self.0.load(Ordering::Relaxed)
-        }
-    }
 
     fn set(alarms: &Alarms, at: u64, calls: &Arc<Calls>) -> (Alarm, bool) {
         let mut rung = false;
@@ -148,12 +132,6 @@ mod tests {
 
     #[test]
     fn a_waker_that_panics_keeps_nobody_asleep() {
-        struct Broken;
-        impl Wake for Broken {
-            fn wake(self: Arc<Self>) {
-                panic!("a bug of the application's");
-            }
-        }
         let (alarms, calls) = (Alarms::default(), Arc::<Calls>::default());
         alarms.set(Time(1), Arc::new(Broken).into(), || {});
         set(&alarms, 2, &calls);
