@@ -45,8 +45,9 @@ pub trait Interceptor: Send + Sync {
         let _ = report;
     }
 
-    /// A record was refused by `send`: it has no receipt, and no report of it will come. Called on the sending thread; `record`
-    /// is what the interceptors have made of it.
+    /// A record was refused by `send`: it has no receipt, and no report of it will come. Also of `send_async`'s, when it is dropped before
+    /// it has resolved; `why` is then why the record was not accepted so far. Called on the thread that sends, polls or drops; `record` is
+    /// what the interceptors have made of it.
     fn on_refused(&self, record: &InterceptedRecord<'_>, why: &SendErrorKind) {
         let _ = (record, why);
     }

@@ -4,7 +4,7 @@ use crate::error::SendErrorKind;
 use crate::producer::{ASK_AGAIN, Inner};
 use forebay_engine::{ClaimError, Grant, ProducerEnd};
 use forebay_io::driver::Alarm;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 /// One send's place in line. Dropped, it is the next one's.
@@ -12,10 +12,11 @@ pub(crate) struct Line<'i> {
     inner: &'i Inner,
     /// When waiting began: one budget for metadata and memory.
     begun: Option<Instant>,
+    /// Of the record that waits for memory: it is not chosen again.
+    partition: Option<u32>,
     memory: Memory,
     topic: News,
-    /// Ends the wait, or has the topic asked for again.
-    alarm: Option<Alarm>,
+    alarm: Option<Set>,
 }
 
 /// Memory of one I/O thread.
@@ -28,10 +29,7 @@ enum Memory {
         end: ProducerEnd,
         since: Instant,
     },
-    Granted {
-        thread: usize,
-        grant: Grant,
-    },
+    Granted(Grant),
 }
 
 /// A change of what is known of the topics.
@@ -43,26 +41,41 @@ struct News {
     since: Option<Instant>,
 }
 
+/// An alarm that ends the wait, or has the topic asked for again.
+struct Set {
+    thread: usize,
+    alarm: Alarm,
+    at: Instant,
+    task: Waker,
+}
+
 impl<'i> Line<'i> {
     pub(crate) fn new(inner: &'i Inner) -> Self {
-        Line { inner, begun: None, memory: Memory::NotWanted, topic: News::default(), alarm: None }
+        let (memory, topic) = (Memory::NotWanted, News::default());
+        Line { inner, begun: None, partition: None, memory, topic, alarm: None }
     }
 
-    /// A claim was refused: it gets what has been granted, or a place in line.
+    /// The partition of the record that waits for memory.
+    pub(crate) fn partition(&self) -> Option<u32> {
+        self.partition
+    }
+
+    /// A claim was refused: it gets what has been granted, or a place in line at the partition's I/O thread.
     ///
     /// # Errors
-    /// `Full` with a place in line; in a delivery callback, which must not wait, without one. And what else the claim was refused for.
-    pub(crate) fn enter(&mut self, thread: usize, refused: ClaimError) -> Result<Grant, SendErrorKind> {
+    /// `Full` with a place in line; where the wait would begin in a delivery callback, without one. And what else the claim was refused for.
+    pub(crate) fn enter(&mut self, thread: usize, partition: u32, refused: ClaimError) -> Result<Grant, SendErrorKind> {
         let ClaimError::Full { segments } = refused else { return Err(refused.into()) };
-        match std::mem::take(&mut self.memory) {
-            Memory::Granted { thread: granted, grant } if granted == thread => return Ok(grant),
-            // Another I/O thread's goes back: the record has another partition now.
-            _ => {}
+        if let Memory::Granted(grant) = std::mem::take(&mut self.memory) {
+            return Ok(grant);
         }
-        if !self.inner.is_io_thread() {
+        if self.must_not_wait() {
+            self.inner.count_exhausted();
+        } else {
             let mut end = self.inner.engines[thread].producer_end();
             end.begin_wait(segments)?;
             self.memory = Memory::InLine { thread, end, since: Instant::now() };
+            self.partition = Some(partition);
         }
         Err(SendErrorKind::Full)
     }
@@ -78,55 +91,61 @@ impl<'i> Line<'i> {
         };
         let decided = match end.poll_wait_with(context) {
             Poll::Ready(decided) => decided.map_err(SendErrorKind::from),
-            Poll::Pending => match self.left() {
+            Poll::Pending => match self.deadline() {
                 // A grant that came first counts.
-                Some(Duration::ZERO) => end.cancel_wait().ok_or_else(|| self.timed_out()),
-                left => {
+                Some(deadline) if deadline <= Instant::now() => end.cancel_wait().ok_or_else(|| self.timed_out()),
+                deadline => {
                     self.memory = Memory::InLine { thread, end, since };
-                    self.call_after(left, context);
+                    self.call_at(deadline, thread, context);
                     return Poll::Pending;
                 }
             },
         };
         self.inner.count_memory_wait(since, &decided);
-        Poll::Ready(decided.map(|grant| self.memory = Memory::Granted { thread, grant }))
+        Poll::Ready(decided.map(|grant| self.memory = Memory::Granted(grant)))
     }
 
-    /// After a try that was refused: worth another one (now, or once it has waited for news of the topic), or an error. `called` is
-    /// this poll's.
+    /// After a try that was refused: worth another one (now, or once it has waited for news of the topic), or an error. `named`: the record
+    /// names its partition. `called` is this poll's.
     pub(crate) fn poll_refused(
         &mut self,
         refused: SendErrorKind,
+        named: bool,
         called: &mut bool,
         context: &mut Context<'_>,
     ) -> Poll<Result<(), SendErrorKind>> {
-        self.stop_waiting_for_news();
-        if self.inner.is_io_thread() || !refused.is_retriable() {
+        // A partition that does not exist may come, but a partitioner's answer is an error.
+        let is_wrong = !named && matches!(refused, SendErrorKind::UnknownPartition { .. });
+        if is_wrong || self.must_not_wait() || !refused.is_retriable() {
             return Poll::Ready(Err(refused));
         }
         if refused == SendErrorKind::Full {
             return Poll::Ready(Ok(())); // in line
         }
-        self.memory = Memory::NotWanted; // a grant is not kept for as long as that takes
-        let left = self.left();
-        if left == Some(Duration::ZERO) {
+        let (deadline, now) = (self.deadline(), Instant::now());
+        if deadline.is_some_and(|deadline| deadline <= now) {
             return Poll::Ready(Err(self.at_last(refused)));
         }
-        let call = self.inner.topics.call_at_change(context.waker().clone());
-        self.topic.call = Some(call);
         if !std::mem::replace(called, true) {
+            self.stop_waiting_for_news();
+            self.topic.call = Some(self.inner.topics.call_at_change(context.waker().clone()));
             return Poll::Ready(Ok(())); // what changed before that call is told nobody: one more look
         }
-        self.topic.since = Some(Instant::now());
-        self.call_after(Some(left.unwrap_or(ASK_AGAIN).min(ASK_AGAIN)), context);
+        self.topic.since = Some(now);
+        let again = now + ASK_AGAIN;
+        self.call_at(Some(deadline.map_or(again, |deadline| deadline.min(again))), 0, context);
         Poll::Pending
     }
 
-    /// What is left of `max.block.ms`; None if there is no end.
-    fn left(&mut self) -> Option<Duration> {
-        let begun = *self.begun.get_or_insert_with(Instant::now);
-        let deadline = begun.checked_add(self.inner.config.max_block());
-        deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()))
+    /// A wait does not begin in a delivery callback: what it would be for is done on that very thread. One that has begun goes on there,
+    /// where a waker polls.
+    fn must_not_wait(&self) -> bool {
+        self.begun.is_none() && self.inner.is_io_thread()
+    }
+
+    /// When `max.block.ms` is over, from the first call of this; None if it never is.
+    fn deadline(&mut self) -> Option<Instant> {
+        self.begun.get_or_insert_with(Instant::now).checked_add(self.inner.config.max_block())
     }
 
     fn waited(&self) -> Duration {
@@ -145,14 +164,23 @@ impl<'i> Line<'i> {
         refused
     }
 
-    fn call_after(&mut self, after: Option<Duration>, context: &mut Context<'_>) {
+    /// Has an I/O thread call the task then, unless it will already.
+    fn call_at(&mut self, at: Option<Instant>, thread: usize, context: &mut Context<'_>) {
+        let is_set = |set: &Set| Some(set.at) == at && set.thread == thread && set.task.will_wake(context.waker());
+        if self.alarm.as_ref().is_some_and(is_set) {
+            return;
+        }
         self.cancel_alarm();
-        self.alarm = after.and_then(|after| self.inner.threads.alarm(after, context.waker().clone()));
+        self.alarm = at.and_then(|at| {
+            let (task, after) = (context.waker().clone(), at.saturating_duration_since(Instant::now()));
+            let alarm = self.inner.threads.alarm(thread, after, task.clone())?;
+            Some(Set { thread, alarm, at, task })
+        });
     }
 
     fn cancel_alarm(&mut self) {
-        if let Some(alarm) = self.alarm.take() {
-            self.inner.threads.cancel(alarm);
+        if let Some(Set { thread, alarm, .. }) = self.alarm.take() {
+            self.inner.threads.cancel(thread, alarm);
         }
     }
 
@@ -168,6 +196,9 @@ impl<'i> Line<'i> {
 
 impl Drop for Line<'_> {
     fn drop(&mut self) {
+        if let Memory::InLine { since, .. } = &self.memory {
+            self.inner.count_memory_wait(*since, &Err(SendErrorKind::Full)); // given up
+        }
         self.stop_waiting_for_news();
         self.cancel_alarm();
     }

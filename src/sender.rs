@@ -89,8 +89,9 @@ impl Sender {
     /// most (from its first poll, to within some milliseconds), in one line with threads that wait in [`Sender::send`], first come,
     /// first served.
     ///
-    /// The record is not accepted before the future has resolved: dropped earlier, it leaves no trace. Dropped or polled, but not kept:
-    /// memory that has been granted to a future is nobody else's. Polled in a delivery callback it never waits.
+    /// The record is not accepted before the future has resolved: dropped earlier, it has sent nothing and holds nothing (interceptors may
+    /// have seen the record). Poll it or drop it, and do not put it aside: memory that has been granted to a future is nobody else's. First polled
+    /// in a delivery callback it never waits. The I/O thread tells the time here: a delivery callback that takes long makes the limit later.
     ///
     /// # Errors
     /// It resolves to those of [`Sender::send`].

@@ -2,6 +2,9 @@
 
 use forebay::{FlushError, Producer, ProducerBuilder, Record, SendErrorKind};
 use forebay_mock_broker::{FaultSpec, MockBroker};
+use std::future::Future;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 const LONG: Duration = Duration::from_secs(30);
@@ -128,6 +131,10 @@ fn a_negative_timestamp_is_refused_wherever_it_is_given() {
                 sender.send(record.key(b"k").value(&[0; 5_000])).expect_err("negative").kind,
                 sender.reserve(record, 10).expect_err("negative").kind,
                 producer.send(record.value(b"x")).expect_err("negative").kind,
+                match pin!(sender.send_async(record.value(b"x"))).poll(&mut Context::from_waker(Waker::noop())) {
+                    Poll::Ready(sent) => sent.expect_err("negative").kind,
+                    Poll::Pending => panic!("there is nothing to wait for"),
+                },
             ];
             let expected = SendErrorKind::InvalidTimestamp { timestamp };
             assert!(refused.iter().all(|kind| *kind == expected), "{round}: {refused:?}");

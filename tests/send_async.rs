@@ -1,7 +1,8 @@
 //! A send as a future: a task waits where a thread would, in the same line, for as long, and leaves nothing behind.
 
 use forebay::{
-    DeliveryReport, InterceptedRecord, Interceptor, Producer, ProducerBuilder, Record, SendErrorKind, SendFuture, Topic,
+    DeliveryReport, InterceptedRecord, Interceptor, Partitioner, Producer, ProducerBuilder, Record, SendErrorKind,
+    SendFuture, Topic,
 };
 use forebay_mock_broker::{FaultSpec, MockBroker};
 use std::future::Future;
@@ -193,7 +194,7 @@ fn a_full_buffer_fails_after_max_block() {
 }
 
 #[test]
-fn tasks_and_threads_wait_in_one_line() {
+fn tasks_and_threads_wait_together() {
     let broker = broker(1);
     let (producer, topic, accepted) = full(&broker, builder(&broker));
     thread::scope(|scope| {
@@ -345,6 +346,11 @@ fn interceptors_see_a_record_once_however_often_it_is_tried() {
     assert_eq!(counts.read(), [1, 0]);
     block_on(sender.send_async(Record::to(topic).partition(9).value(b"x"))).expect_err("no such partition");
     assert_eq!(counts.read(), [2, 1]);
+    // Dropped while it waits, it was not accepted either.
+    let mut future = sender.send_async(Record::to(topic).partition(9).value(b"x"));
+    assert!(poll_once(&mut future).is_pending());
+    drop(future);
+    assert_eq!(counts.read(), [3, 2]);
     producer.close(LONG).expect("all delivered");
     assert_eq!(broker.records("seen", 0)[0].headers.len(), 1);
 }
@@ -372,6 +378,109 @@ fn in_a_delivery_callback_it_does_not_wait() {
     producer.close(LONG).expect("all delivered");
     let said = said.lock().expect("no panic").take();
     assert!(matches!(said, Some(Poll::Ready(Err(SendErrorKind::UnknownTopic { .. })))), "{said:?}");
+}
+
+/// In turn; counts how often it is asked.
+struct InTurn(Arc<AtomicU32>);
+
+impl Partitioner for InTurn {
+    fn partition(&mut self, _: &Record<'_>, partitions: u32) -> u32 {
+        self.0.fetch_add(1, Ordering::Relaxed) % partitions
+    }
+}
+
+/// What one I/O thread has granted is of no use for a partition of the other.
+#[test]
+fn a_record_that_waits_keeps_its_partition() {
+    let (broker, asked) = (broker(2), Arc::<AtomicU32>::default());
+    let theirs = asked.clone();
+    let producer = builder(&broker)
+        .set("io.threads", "2")
+        .set("buffer.memory", "1048576")
+        .partitioner(move || InTurn(theirs.clone()))
+        .build()
+        .expect("a producer");
+    let topic = producer.topic("turns").expect("a name");
+    producer.partitions_for(topic, LONG).expect("known");
+    stall(&broker, true);
+    let mut filler = producer.sender().expect("open");
+    for partition in 0..2 {
+        while filler.try_send(Record::to(topic).partition(partition).value(&VALUE)).is_ok() {}
+    }
+    assert_eq!(asked.load(Ordering::Relaxed), 0);
+    let mut senders: Vec<_> = (0..8).map(|_| producer.sender().expect("open")).collect();
+    let large = vec![7; 20_000];
+    let mut futures: Vec<_> =
+        senders.iter_mut().map(|sender| sender.send_async(Record::to(topic).value(&large))).collect();
+    for future in &mut futures {
+        assert!(poll_once(future).is_pending());
+    }
+    stall(&broker, false);
+    for future in futures {
+        block_on(future).expect("room");
+    }
+    assert_eq!(asked.load(Ordering::Relaxed), 8, "each record's partition is chosen once");
+    producer.close(LONG).expect("all delivered");
+    let large = |partition| {
+        broker
+            .records("turns", partition)
+            .iter()
+            .filter(|r| r.value.as_ref().is_some_and(|v| v.len() == 20_000))
+            .count()
+    };
+    assert_eq!((large(0), large(1)), (4, 4));
+}
+
+#[test]
+fn a_wrong_answer_of_a_partitioner_fails_at_once() {
+    struct Wrong;
+    impl Partitioner for Wrong {
+        fn partition(&mut self, _: &Record<'_>, partitions: u32) -> u32 {
+            partitions
+        }
+    }
+    let broker = broker(2);
+    let producer = builder(&broker).partitioner(|| Wrong).build().expect("a producer");
+    let topic = producer.topic("wrong").expect("a name");
+    producer.partitions_for(topic, LONG).expect("known");
+    let refused = poll_once(&mut producer.send_async(Record::to(topic).value(b"x")));
+    let refused = refused.map(|sent| sent.map_err(|refused| refused.kind));
+    assert!(
+        matches!(refused, Poll::Ready(Err(SendErrorKind::UnknownPartition { partition: 2, partitions: 2, .. }))),
+        "{refused:?}"
+    );
+    producer.close(LONG).expect("nothing was sent");
+}
+
+#[test]
+#[should_panic = "not polled after it has resolved"]
+fn a_future_that_has_resolved_does_not_send_again() {
+    let broker = broker(1);
+    let producer = builder(&broker).build().expect("a producer");
+    let topic = producer.topic("once").expect("a name");
+    let mut future = producer.send_async(Record::to(topic).value(b"x"));
+    block_on(&mut future).expect("accepted");
+    let _again = poll_once(&mut future);
+}
+
+#[test]
+fn waits_are_measured_also_those_that_are_given_up() {
+    let broker = broker(1);
+    let (producer, topic, _) =
+        full(&broker, builder(&broker).configure(|config| config.max_block(Duration::from_millis(50))));
+    let exhausted = producer.metrics().buffer_exhausted.total;
+    let mut future = producer.send_async(Record::to(topic).value(&VALUE));
+    assert!(poll_once(&mut future).is_pending());
+    thread::sleep(Duration::from_millis(20));
+    let before = producer.metrics().bufferpool_wait_time;
+    drop(future);
+    let given_up = producer.metrics();
+    assert!(given_up.bufferpool_wait_time > before, "{given_up:#?}");
+    assert_eq!(given_up.buffer_exhausted.total, exhausted, "the caller's decision");
+    block_on(producer.send_async(Record::to(topic).value(&VALUE))).expect_err("still full");
+    assert_eq!(producer.metrics().buffer_exhausted.total, exhausted + 1);
+    stall(&broker, false);
+    producer.close(LONG).expect("all delivered");
 }
 
 fn _tasks_of_any_runtime_may_hold_it(future: SendFuture<'_, '_>) -> impl Send + Unpin {

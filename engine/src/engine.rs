@@ -355,7 +355,11 @@ impl ProducerEnd {
             return Poll::Pending;
         }
         // Decided between the look and the call: nobody was there to be told.
-        self.poll_wait().transpose().map_or(Poll::Pending, Poll::Ready)
+        let Some(decided) = self.poll_wait().transpose() else { return Poll::Pending };
+        if !mutant!("a_served_task_is_kept") {
+            self.mailbox.forget();
+        }
+        Poll::Ready(decided)
     }
 
     /// The deadline of a wait. A grant that came first is returned and counts.

@@ -22,6 +22,9 @@ const BLOCKS_PART: usize = 8;
 /// wait.
 const ENOUGH: usize = 32;
 
+/// So many waiters that gave up, and as many as wait, may stand in line.
+const GIVEN_UP: usize = 64;
+
 pub(crate) struct Memory {
     /// Which slab our runs are of.
     slab: u32,
@@ -254,6 +257,10 @@ impl Memory {
     fn serve(&mut self, shared: &Shared) {
         self.collect_returns(shared);
         shared.inbox.pick_up(&mut self.waiters);
+        // Those that gave up behind one who waits on are met late, and may be many.
+        if self.waiters.len() > 2 * shared.inbox.waiting() as usize + GIVEN_UP {
+            self.waiters.retain(|waiter| waiter.is_waiting());
+        }
         loop {
             let next = if mutant!("waiters_served_last_first") { self.waiters.back() } else { self.waiters.front() };
             let Some(waiter) = next.cloned() else { return };
@@ -345,5 +352,42 @@ impl Memory {
     /// Visits what is set aside for the oldest waiter.
     pub(crate) fn each_set_aside(&self, visit: impl FnMut(u32)) {
         self.gathered.iter().copied().for_each(visit);
+    }
+}
+
+#[cfg(all(test, not(loom), not(shuttle)))]
+mod tests {
+    use super::*;
+    use crate::{Engine, EngineConfig, Ring};
+
+    struct Silent;
+
+    impl Ring for Silent {
+        fn ring(&self) {}
+    }
+
+    /// Tasks that try with a short limit, again and again, while somebody waits before them.
+    #[test]
+    fn those_who_gave_up_do_not_gather_behind_one_who_waits() {
+        let config = EngineConfig { memory: 8_192, segment_size: 2_048, due_bytes: 2_048, ahead_bytes: 0 };
+        let shared = Arc::new(Shared::new(&config, std::sync::Arc::new(Silent)).expect("memory"));
+        let (mut memory, engine, mut held) = (Memory::new(&shared), Engine::new(shared.clone()), Vec::new());
+        assert!(memory.lease(4, 2_048, &shared, &mut held), "all of it");
+        let (mut first, mut last) = (engine.producer_end(), engine.producer_end());
+        first.begin_wait(1).expect("open");
+        for _ in 0..1_000 {
+            let mut other = engine.producer_end();
+            other.begin_wait(1).expect("open");
+            assert!(other.cancel_wait().is_none(), "there is none");
+            memory.settle(&shared, 1);
+            assert!(memory.waiters.len() <= GIVEN_UP + 3, "{} stand in line", memory.waiters.len());
+        }
+        last.begin_wait(1).expect("open");
+        for run in held {
+            memory.release(run);
+        }
+        memory.settle(&shared, 1);
+        assert!(first.poll_wait().expect("open").is_some() && last.poll_wait().expect("open").is_some());
+        assert_eq!(memory.waiters.len(), 0);
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
+use std::task::{Wake, Waker};
 use std::time::Duration;
 
 use forebay_engine::{ClaimError, Engine, EngineConfig, Lane, ProducerEnd};
@@ -245,4 +246,35 @@ fn a_name_is_resolved_and_an_unknown_one_ends_with_the_close() {
     assert_eq!(first.close(), None);
     let second = rig("no-such-host.invalid:9092", false, CoreConfig::default());
     assert_eq!(second.close(), None, "nothing to deliver, nothing to wait for");
+}
+
+struct Call(Sender<()>);
+
+impl Wake for Call {
+    fn wake(self: Arc<Self>) {
+        self.0.send(()).expect("the test listens");
+    }
+}
+
+/// With nothing else to wake up for, and once it has ended.
+#[test]
+fn an_alarm_wakes_the_io_thread() {
+    let broker = MockBroker::builder().start().expect("a broker");
+    let rig = rig(&broker.bootstrap(), false, CoreConfig::default());
+    rig.partitions();
+    rig.flush(1);
+    std::thread::sleep(Duration::from_millis(100)); // it is asleep for minutes
+    let (calls, called) = channel();
+    let waker = Waker::from(Arc::new(Call(calls)));
+    let later = rig.driver.alarm(PATIENCE * 60, waker.clone());
+    rig.driver.alarm(Duration::from_millis(50), waker.clone());
+    called.recv_timeout(PATIENCE).expect("at its time");
+    rig.driver.cancel(later);
+    rig.driver.alarm(PATIENCE * 60, waker.clone());
+    rig.driver.request(Request::Close { deadline: Time::MAX }).expect("alive");
+    called.recv_timeout(PATIENCE).expect("at the end");
+    rig.driver.join();
+    rig.driver.alarm(PATIENCE * 60, waker);
+    called.recv_timeout(PATIENCE).expect("after the end");
+    assert!(called.try_recv().is_err(), "one that was taken back is not called");
 }

@@ -364,3 +364,27 @@ fn a_task_that_gives_up_leaves_no_waker() {
         rest(&mut io);
     });
 }
+
+/// A task that was served leaves no waker behind either, in the mailbox with which it waits the next time.
+#[test]
+fn a_task_that_was_served_leaves_no_waker() {
+    explore("a_task_that_was_served_leaves_no_waker", None, || {
+        let (engine, mut io) = engine(1);
+        let ringer = Arc::new(Ringer(Arc::new(Bell::default())));
+        let mut end = engine.producer_end();
+        end.begin_wait(1).expect("open");
+        let task = thread::spawn({
+            let waker = Waker::from(ringer.clone());
+            move || {
+                let decided = end.poll_wait_with(&mut Context::from_waker(&waker)).map(drop);
+                (end, decided.is_ready())
+            }
+        });
+        io.settle();
+        let (end, served) = task.join().expect("the task");
+        // What was pending is told by now, or will be found at the next look.
+        assert!(!served || Arc::strong_count(&ringer) == 1, "a mailbox holds a waker of nobody");
+        drop(end);
+        rest(&mut io);
+    });
+}

@@ -145,12 +145,14 @@ impl Lanes {
         record: &Record<'_>,
         line: &mut Line<'_>,
     ) -> Result<Receipt, SendErrorKind> {
+        // In line it stays with its partition, and with the I/O thread that has granted it memory.
+        let record = &Record { partition: line.partition().or(record.partition), ..*record };
         if let Some(receipt) = self.send_quickly(record) {
             return Ok(receipt);
         }
         let plan = self.prepared(inner, record, record.value.map(<[u8]>::len), &Waits::new(inner, Patience::None))?;
         let thread = inner.deal.thread(record.topic.id, plan.partition);
-        self.claim_and_write(record, &plan, |_, refused| line.enter(thread, refused))
+        self.claim_and_write(record, &plan, |_, refused| line.enter(thread, plan.partition, refused))
     }
 
     /// Everything that is not the hot path: unknown topics, new lanes, errors.

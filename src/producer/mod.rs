@@ -97,7 +97,7 @@ impl Producer {
         self.inner.shared_senders.send(&self.inner, record, Patience::MaxBlock)
     }
 
-    /// As [`Producer::send`], but never blocks: for an async task, or a thread that must not wait.
+    /// As [`Producer::send`], but never blocks.
     ///
     /// # Errors
     /// As [`Sender::try_send`].

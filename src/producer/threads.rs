@@ -41,14 +41,14 @@ impl IoThreads {
         self.request(|_| Request::Flush { token })
     }
 
-    /// Has the first of them call `waker` once, `after` from now; at once if it has ended.
-    pub(crate) fn alarm(&self, after: Duration, waker: Waker) -> Option<Alarm> {
-        self.all().first().map(|thread| thread.alarm(after, waker))
+    /// Has one of them call `waker` once, `after` from now; at once if it has ended.
+    pub(crate) fn alarm(&self, thread: usize, after: Duration, waker: Waker) -> Option<Alarm> {
+        self.all().get(thread).map(|thread| thread.alarm(after, waker))
     }
 
-    /// Takes an alarm back.
-    pub(crate) fn cancel(&self, alarm: Alarm) {
-        if let Some(thread) = self.all().first() {
+    /// Takes an alarm back from the thread that it was set on.
+    pub(crate) fn cancel(&self, thread: usize, alarm: Alarm) {
+        if let Some(thread) = self.all().get(thread) {
             thread.cancel(alarm);
         }
     }

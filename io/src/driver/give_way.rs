@@ -8,6 +8,8 @@ use crate::time::Time;
 const KEPT: Duration = Duration::from_micros(200);
 /// For so many times as long as that took it is not offered again: beside threads that compute, a hundredth of the time is lost by offers.
 const PAUSE: u32 = 128;
+/// But not for longer than this: the host may have stopped us, or a signal.
+const PAUSE_MAX: Duration = Duration::from_secs(1);
 
 /// The sender that is to send and the broker that is to answer may wait for this very processor. They would get it after this thread's slice
 /// of some milliseconds; they need it for microseconds. So it is offered to them between two looks. Where nobody takes it that is a system
@@ -27,7 +29,7 @@ impl GiveWay {
     pub(super) fn is_back(&mut self, then: Time, now: Time) {
         let took = now.since(then);
         if took > KEPT {
-            self.next = now + took * PAUSE;
+            self.next = now + took.saturating_mul(PAUSE).min(PAUSE_MAX);
         }
     }
 }
@@ -49,5 +51,8 @@ mod tests {
         assert!(!way.is_due(at(4_800)), "kept for 4 ms");
         assert!(!way.is_due(at(4_800 + 511_999)));
         assert!(way.is_due(at(4_800 + 512_000)));
+        way.is_back(at(1_000_000), at(11_000_000));
+        assert!(!way.is_due(at(11_999_999)), "stopped for 10 s");
+        assert!(way.is_due(at(12_000_000)));
     }
 }

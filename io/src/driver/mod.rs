@@ -284,7 +284,7 @@ impl Driver {
         let timeout = match self.core.rest(now).min(alarm) {
             Wake::Now => Some(Duration::ZERO),
             Wake::Spin => {
-                self.offer_processor(now);
+                self.offer_processor();
                 Some(Duration::ZERO)
             }
             Wake::At(at) => {
@@ -297,10 +297,11 @@ impl Driver {
     }
 
     /// Nothing is to be done before the next look.
-    fn offer_processor(&mut self, now: Time) {
-        if self.way.is_due(now) {
+    fn offer_processor(&mut self) {
+        let then = self.shared.now();
+        if self.way.is_due(then) {
             thread::yield_now();
-            self.way.is_back(now, self.shared.now());
+            self.way.is_back(then, self.shared.now());
         }
     }
 
