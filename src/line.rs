@@ -120,8 +120,10 @@ impl<'i> Line<'i> {
             return Poll::Ready(Err(refused));
         }
         if refused == SendErrorKind::Full {
+            self.stop_waiting_for_news();
             return Poll::Ready(Ok(())); // in line
         }
+        self.memory = Memory::NotWanted; // a grant is not kept for as long as this takes
         let (deadline, now) = (self.deadline(), Instant::now());
         if deadline.is_some_and(|deadline| deadline <= now) {
             return Poll::Ready(Err(self.at_last(refused)));

@@ -15,7 +15,7 @@ use std::task::{Context, Poll, ready};
 /// and [`Producer::send_async`](crate::Producer::send_async); needs no particular runtime.
 ///
 /// Dropped before it has resolved, it has sent nothing and holds nothing. Interceptors that have
-/// seen its record then hear of it by `on_refused`.
+/// seen its record then hear of it by `on_refused`, unless a partitioner panicked.
 ///
 /// # Panics
 /// If it is polled again after it has resolved.
@@ -121,6 +121,7 @@ impl SendFuture<'_, '_> {
 
 impl Drop for SendFuture<'_, '_> {
     fn drop(&mut self) {
+        self.line = Line::new(self.inner); // nobody waits behind it while interceptors run
         self.tell_interceptors();
     }
 }

@@ -10,6 +10,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::Waker;
 
+/// So many waiters that gave up, and as many as wait, may stand in line.
+pub(crate) const GIVEN_UP: usize = 64;
+
 pub(crate) const IDLE: u32 = 0;
 pub(crate) const WAITING: u32 = 1;
 pub(crate) const GRANTED: u32 = 2;
@@ -169,6 +172,10 @@ impl Inbox {
         } else {
             self.waiting.fetch_add(1, Relaxed);
         }
+        // Those that gave up before they were picked up: with nobody waiting none is.
+        if queue.new.len() > GIVEN_UP && queue.new.len() > 2 * self.waiting() as usize + GIVEN_UP {
+            queue.new.retain(|waiter| waiter.is_waiting());
+        }
         queue.new.push(mailbox.clone());
         true
     }
@@ -188,5 +195,11 @@ impl Inbox {
 
     pub(crate) fn close(&self) {
         lock(&self.queue).closed = true;
+    }
+
+    /// How many have not been picked up.
+    #[cfg(all(test, not(loom), not(shuttle)))]
+    pub(crate) fn not_picked_up(&self) -> usize {
+        lock(&self.queue).new.len()
     }
 }

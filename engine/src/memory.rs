@@ -2,7 +2,7 @@
 
 use crate::blocks::Blocks;
 use crate::engine::Shared;
-use crate::mailbox::Mailbox;
+use crate::mailbox::{GIVEN_UP, Mailbox};
 use crate::rounds::Rounds;
 use crate::run::{Run, last_segment, place};
 use crate::segments::Chain;
@@ -21,9 +21,6 @@ const BLOCKS_PART: usize = 8;
 /// turn of the I/O thread would be more; but a saturated producer comes to the end of the rings in each turn, and nothing would ever
 /// wait.
 const ENOUGH: usize = 32;
-
-/// So many waiters that gave up, and as many as wait, may stand in line.
-const GIVEN_UP: usize = 64;
 
 pub(crate) struct Memory {
     /// Which slab our runs are of.
@@ -366,13 +363,36 @@ mod tests {
         fn ring(&self) {}
     }
 
-    /// Tasks that try with a short limit, again and again, while somebody waits before them.
-    #[test]
-    fn those_who_gave_up_do_not_gather_behind_one_who_waits() {
+    /// Four segments, all of them held.
+    fn full() -> (Arc<Shared>, Memory, Engine, Vec<Run>) {
         let config = EngineConfig { memory: 8_192, segment_size: 2_048, due_bytes: 2_048, ahead_bytes: 0 };
         let shared = Arc::new(Shared::new(&config, std::sync::Arc::new(Silent)).expect("memory"));
         let (mut memory, engine, mut held) = (Memory::new(&shared), Engine::new(shared.clone()), Vec::new());
         assert!(memory.lease(4, 2_048, &shared, &mut held), "all of it");
+        (shared, memory, engine, held)
+    }
+
+    /// Tasks that try without patience, again and again.
+    #[test]
+    fn those_who_gave_up_do_not_gather_where_nobody_waits() {
+        let (shared, mut memory, engine, held) = full();
+        for _ in 0..1_000 {
+            let mut other = engine.producer_end();
+            other.begin_wait(1).expect("open");
+            assert!(other.cancel_wait().is_none(), "there is none");
+            memory.settle(&shared, 1);
+            let gathered = shared.inbox.not_picked_up() + memory.waiters.len();
+            assert!(gathered <= GIVEN_UP + 3, "{gathered} stand in line");
+        }
+        for run in held {
+            memory.release(run);
+        }
+    }
+
+    /// The same while somebody waits before them.
+    #[test]
+    fn those_who_gave_up_do_not_gather_behind_one_who_waits() {
+        let (shared, mut memory, engine, held) = full();
         let (mut first, mut last) = (engine.producer_end(), engine.producer_end());
         first.begin_wait(1).expect("open");
         for _ in 0..1_000 {

@@ -3,7 +3,7 @@
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::task::{Wake, Waker};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use forebay_engine::{ClaimError, Engine, EngineConfig, Lane, ProducerEnd};
 use forebay_io::core::{CoreConfig, Flushed, Report, Request};
@@ -267,8 +267,10 @@ fn an_alarm_wakes_the_io_thread() {
     let (calls, called) = channel();
     let waker = Waker::from(Arc::new(Call(calls)));
     let later = rig.driver.alarm(PATIENCE * 60, waker.clone());
-    rig.driver.alarm(Duration::from_millis(50), waker.clone());
+    let (begun, soon) = (Instant::now(), Duration::from_millis(50));
+    rig.driver.alarm(soon, waker.clone());
     called.recv_timeout(PATIENCE).expect("at its time");
+    assert!(begun.elapsed() >= soon, "not before");
     rig.driver.cancel(later);
     rig.driver.alarm(PATIENCE * 60, waker.clone());
     rig.driver.request(Request::Close { deadline: Time::MAX }).expect("alive");
