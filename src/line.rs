@@ -2,6 +2,8 @@
 
 use crate::error::SendErrorKind;
 use crate::producer::{ASK_AGAIN, Inner};
+use crate::sender::Patience;
+use crate::waits::Waits;
 use forebay_engine::{ClaimError, Grant, ProducerEnd};
 use forebay_io::driver::Alarm;
 use std::task::{Context, Poll, Waker};
@@ -10,8 +12,9 @@ use std::time::{Duration, Instant};
 /// One send's place in line. Dropped, it is the next one's.
 pub(crate) struct Line<'i> {
     inner: &'i Inner,
-    /// When waiting began: one budget for metadata and memory.
-    begun: Option<Instant>,
+    /// Since it first had to wait: one budget for metadata and memory. A wait does not begin in a delivery callback, where what it would be
+    /// for is done on that very thread; one that has begun goes on there, where a waker polls.
+    waits: Option<Waits>,
     /// Of the record that waits for memory: it is not chosen again.
     partition: Option<u32>,
     memory: Memory,
@@ -52,7 +55,7 @@ struct Set {
 impl<'i> Line<'i> {
     pub(crate) fn new(inner: &'i Inner) -> Self {
         let (memory, topic) = (Memory::NotWanted, News::default());
-        Line { inner, begun: None, partition: None, memory, topic, alarm: None }
+        Line { inner, waits: None, partition: None, memory, topic, alarm: None }
     }
 
     /// The partition of the record that waits for memory.
@@ -69,7 +72,7 @@ impl<'i> Line<'i> {
         if let Memory::Granted(grant) = std::mem::take(&mut self.memory) {
             return Ok(grant);
         }
-        if self.must_not_wait() {
+        if self.waits().never {
             self.inner.count_exhausted();
         } else {
             let mut end = self.inner.engines[thread].producer_end();
@@ -89,12 +92,14 @@ impl<'i> Line<'i> {
                 return Poll::Ready(Ok(()));
             }
         };
+        let inner = self.inner;
         let decided = match end.poll_wait_with(context) {
             Poll::Ready(decided) => decided.map_err(SendErrorKind::from),
-            Poll::Pending => match self.deadline() {
+            Poll::Pending => match self.waits() {
                 // A grant that came first counts.
-                Some(deadline) if deadline <= Instant::now() => end.cancel_wait().ok_or_else(|| self.timed_out()),
-                deadline => {
+                waits if waits.left() == Some(Duration::ZERO) => end.cancel_wait().ok_or_else(|| waits.in_vain(inner)),
+                waits => {
+                    let deadline = waits.deadline;
                     self.memory = Memory::InLine { thread, end, since };
                     self.call_at(deadline, thread, context);
                     return Poll::Pending;
@@ -116,7 +121,7 @@ impl<'i> Line<'i> {
     ) -> Poll<Result<(), SendErrorKind>> {
         // A partition that does not exist may come, but a partitioner's answer is an error.
         let is_wrong = !named && matches!(refused, SendErrorKind::UnknownPartition { .. });
-        if is_wrong || self.must_not_wait() || !refused.is_retriable() {
+        if is_wrong || self.waits().never || !refused.is_retriable() {
             return Poll::Ready(Err(refused));
         }
         if refused == SendErrorKind::Full {
@@ -124,8 +129,8 @@ impl<'i> Line<'i> {
             return Poll::Ready(Ok(())); // in line
         }
         self.memory = Memory::NotWanted; // a grant is not kept for as long as this takes
-        let (deadline, now) = (self.deadline(), Instant::now());
-        if deadline.is_some_and(|deadline| deadline <= now) {
+        let (deadline, left) = (self.waits().deadline, self.waits().left());
+        if left == Some(Duration::ZERO) {
             return Poll::Ready(Err(self.at_last(refused)));
         }
         if !std::mem::replace(called, true) {
@@ -133,37 +138,24 @@ impl<'i> Line<'i> {
             self.topic.call = Some(self.inner.topics.call_at_change(context.waker().clone()));
             return Poll::Ready(Ok(())); // what changed before that call is told nobody: one more look
         }
+        let now = Instant::now();
         self.topic.since = Some(now);
         let again = now + ASK_AGAIN;
         self.call_at(Some(deadline.map_or(again, |deadline| deadline.min(again))), 0, context);
         Poll::Pending
     }
 
-    /// A wait does not begin in a delivery callback: what it would be for is done on that very thread. One that has begun goes on there,
-    /// where a waker polls.
-    fn must_not_wait(&self) -> bool {
-        self.begun.is_none() && self.inner.is_io_thread()
-    }
-
-    /// When `max.block.ms` is over, from the first call of this; None if it never is.
-    fn deadline(&mut self) -> Option<Instant> {
-        self.begun.get_or_insert_with(Instant::now).checked_add(self.inner.config.max_block())
-    }
-
-    fn waited(&self) -> Duration {
-        self.begun.map_or(Duration::ZERO, |begun| begun.elapsed())
-    }
-
-    fn timed_out(&self) -> SendErrorKind {
-        if self.inner.is_closed() { SendErrorKind::Closed } else { SendErrorKind::TimedOut { waited: self.waited() } }
-    }
-
     /// The last refusal, and how long the whole of it took.
-    fn at_last(&self, mut refused: SendErrorKind) -> SendErrorKind {
+    fn at_last(&mut self, mut refused: SendErrorKind) -> SendErrorKind {
         if let SendErrorKind::UnknownTopic { waited, .. } = &mut refused {
-            *waited = self.waited();
+            *waited = self.waits().begun.elapsed();
         }
         refused
+    }
+
+    /// What is left of `max.block.ms`, from the first call of this.
+    fn waits(&mut self) -> &Waits {
+        self.waits.get_or_insert_with(|| Waits::new(self.inner, Patience::MaxBlock))
     }
 
     /// Has an I/O thread call the task then, unless it will already.

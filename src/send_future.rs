@@ -68,9 +68,7 @@ impl<'s, 'a: 's> SendFuture<'s, 'a> {
                 Err(refused) => {
                     let named =
                         self.changed.as_ref().map_or(self.record.partition, |changed| changed.partition).is_some();
-                    if self.changed.is_some() {
-                        self.refused = Some(refused.clone());
-                    }
+                    self.refused = Some(refused.clone());
                     ready!(self.line.poll_refused(refused, named, &mut called, context))?;
                 }
             }

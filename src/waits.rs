@@ -27,6 +27,11 @@ impl Waits {
         Waits { begun, deadline, never }
     }
 
+    /// The wait is over, and was in vain.
+    pub(crate) fn in_vain(&self, inner: &Inner) -> SendErrorKind {
+        if inner.is_closed() { SendErrorKind::Closed } else { SendErrorKind::TimedOut { waited: self.begun.elapsed() } }
+    }
+
     /// What is left; None if there is no end.
     pub(crate) fn left(&self) -> Option<Duration> {
         self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()))
@@ -67,10 +72,7 @@ fn wait_in_line(inner: &Inner, end: &mut ProducerEnd, waits: &Waits) -> Result<G
             continue;
         }
         match waits.left() {
-            Some(Duration::ZERO) => {
-                let timed_out = SendErrorKind::TimedOut { waited: waits.begun.elapsed() };
-                return end.cancel_wait().ok_or(if inner.is_closed() { SendErrorKind::Closed } else { timed_out });
-            }
+            Some(Duration::ZERO) => return end.cancel_wait().ok_or_else(|| waits.in_vain(inner)),
             left => end.park(left),
         }
     }

@@ -6,6 +6,7 @@
 use crate::order::{GRANT, GRANT_SEE};
 use crate::segments::{Chain, NIL};
 use crate::sync::{Arc, AtomicU32, Mutex, Unparker, lock};
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::Waker;
@@ -146,13 +147,13 @@ pub(crate) struct Inbox {
 }
 
 struct InboxState {
-    new: Vec<Arc<Mailbox>>,
+    new: VecDeque<Arc<Mailbox>>,
     closed: bool,
 }
 
 impl Inbox {
     pub(crate) fn new() -> Self {
-        Inbox { queue: Mutex::new(InboxState { new: Vec::new(), closed: false }), waiting: AtomicU32::new(0) }
+        Inbox { queue: Mutex::new(InboxState { new: VecDeque::new(), closed: false }), waiting: AtomicU32::new(0) }
     }
 
     #[inline]
@@ -172,11 +173,8 @@ impl Inbox {
         } else {
             self.waiting.fetch_add(1, Relaxed);
         }
-        // Those that gave up before they were picked up: with nobody waiting none is.
-        if queue.new.len() > GIVEN_UP && queue.new.len() > 2 * self.waiting() as usize + GIVEN_UP {
-            queue.new.retain(|waiter| waiter.is_waiting());
-        }
-        queue.new.push(mailbox.clone());
+        self.thin_out(&mut queue.new); // with nobody waiting none is picked up
+        queue.new.push_back(mailbox.clone());
         true
     }
 
@@ -189,8 +187,15 @@ impl Inbox {
     }
 
     /// The I/O side picks up those who came since.
-    pub(crate) fn pick_up(&self, into: &mut std::collections::VecDeque<Arc<Mailbox>>) {
-        into.extend(lock(&self.queue).new.drain(..));
+    pub(crate) fn pick_up(&self, into: &mut VecDeque<Arc<Mailbox>>) {
+        into.append(&mut lock(&self.queue).new);
+    }
+
+    /// Those that gave up are met late behind one who waits on, and may be many: a part of the line without them, if it is long.
+    pub(crate) fn thin_out(&self, line: &mut VecDeque<Arc<Mailbox>>) {
+        if line.len() > GIVEN_UP && line.len() > 2 * self.waiting() as usize + GIVEN_UP {
+            line.retain(|waiter| waiter.is_waiting());
+        }
     }
 
     pub(crate) fn close(&self) {

@@ -2,7 +2,7 @@
 
 use crate::blocks::Blocks;
 use crate::engine::Shared;
-use crate::mailbox::{GIVEN_UP, Mailbox};
+use crate::mailbox::Mailbox;
 use crate::rounds::Rounds;
 use crate::run::{Run, last_segment, place};
 use crate::segments::Chain;
@@ -254,10 +254,7 @@ impl Memory {
     fn serve(&mut self, shared: &Shared) {
         self.collect_returns(shared);
         shared.inbox.pick_up(&mut self.waiters);
-        // Those that gave up behind one who waits on are met late, and may be many.
-        if self.waiters.len() > 2 * shared.inbox.waiting() as usize + GIVEN_UP {
-            self.waiters.retain(|waiter| waiter.is_waiting());
-        }
+        shared.inbox.thin_out(&mut self.waiters);
         loop {
             let next = if mutant!("waiters_served_last_first") { self.waiters.back() } else { self.waiters.front() };
             let Some(waiter) = next.cloned() else { return };
@@ -355,6 +352,7 @@ impl Memory {
 #[cfg(all(test, not(loom), not(shuttle)))]
 mod tests {
     use super::*;
+    use crate::mailbox::GIVEN_UP;
     use crate::{Engine, EngineConfig, Ring};
 
     struct Silent;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
+use std::time::Duration;
 
 use crate::time::Time;
 use crate::wakers::wake_all_and_go_on;
@@ -63,7 +64,7 @@ impl Alarms {
         if next > now {
             return Some(next);
         }
-        let later = book.set.split_off(&Alarm { at: now + std::time::Duration::from_nanos(1), number: 0 });
+        let later = book.set.split_off(&Alarm { at: now + Duration::from_nanos(1), number: 0 });
         let due = std::mem::replace(&mut book.set, later);
         let next = book.set.keys().next().map(|alarm| alarm.at);
         drop(book);
